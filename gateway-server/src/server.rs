@@ -1,6 +1,7 @@
 //! The whole server: it binds the ports, starts what serves them, and stops all of it in order.
 
 mod component_settings;
+mod inbox;
 mod keys;
 mod live;
 mod ports;
@@ -17,12 +18,14 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Operations};
 use crate::cluster::Cluster;
 use crate::config::{Settings, Source};
 use crate::handover::InstalledBinary;
+use crate::inbox::writer::Writer;
 use crate::lifecycle::deadline::Deadline;
 use crate::lifecycle::stop::{self, StopSignals};
 use crate::lifecycle::{memory, systemd, watchdog};
@@ -101,6 +104,8 @@ pub struct Server {
     sockets: ListeningSockets,
     /// The tasks that run until the process ends.
     background: Tasks,
+    /// The store of messages for users who are not there.
+    inbox: Option<Writer>,
     /// Whether a signal has asked for a stop during an upgrade.
     stops: bool,
     /// The processes before this one that have something left to do.
@@ -164,6 +169,8 @@ impl Server {
                 }
             }
         }
+        // The store of a process before this one is free once that has given its clients away.
+        let inbox = inbox::start(&settings, &backend.gateway, taken.is_none())?;
         component_settings::warn_of_guessable(&settings);
         ports.announce(&settings)?;
         ports.warn_of_open_register(&settings);
@@ -233,6 +240,7 @@ impl Server {
             letting_go: None,
             sockets,
             background,
+            inbox,
             stops: false,
         };
         if let Some(taken) = taken {
@@ -375,6 +383,11 @@ impl Server {
         }
         if let Some(cluster) = &self.cluster {
             cluster.leave().await;
+        }
+        if let Some(inbox) = self.inbox.take()
+            && !task::block_in_place(|| inbox.stop())
+        {
+            error!("the thread of the store has ended by a fault");
         }
         for (offence, total) in abuse_log::totals().into_iter().filter(|(_, total)| *total > 0) {
             info!(offence, total, "since the start");

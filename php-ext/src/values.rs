@@ -9,6 +9,9 @@ use gateway_wire::bridge::{BadValue, RawPart, RawValue};
 use crate::errors::Failure;
 use crate::memory::MemoryWatch;
 
+/// Lists and named fields may be nested so deep.
+const FIELDS_DEEP: usize = 6;
+
 pub(crate) fn string(bytes: &[u8]) -> Zval {
     let mut zval = Zval::new();
     zval.set_zend_string(ZendStr::new(bytes, false));
@@ -182,21 +185,36 @@ pub(crate) fn optional_fields(value: RawValue<'_>) -> Result<Zval, Failure> {
 
 /// Makes an array of named fields.
 pub(crate) fn fields(value: RawValue<'_>) -> Result<PhpArray, Failure> {
+    fields_within(value, FIELDS_DEEP)
+}
+
+/// Makes a list of arrays of named fields.
+pub(crate) fn list_of_fields(value: RawValue<'_>) -> Result<PhpArray, Failure> {
+    parts(value, FIELDS_DEEP)
+}
+
+fn fields_within(value: RawValue<'_>, depth: usize) -> Result<PhpArray, Failure> {
+    let Some(depth) = depth.checked_sub(1) else { return Err(unexpected("a field", &value.read()?)) };
     map(entries(value)?.map(|entry| {
         let (name, value) = entry?;
-        Ok((name, field(value)?))
+        Ok((name, field(value, depth)?))
     }))
 }
 
-/// Makes a value of what stands in a field: a scalar, a list of strings, or null.
-fn field(value: RawValue<'_>) -> Result<Zval, Failure> {
+fn parts(value: RawValue<'_>, depth: usize) -> Result<PhpArray, Failure> {
+    let Some(depth) = depth.checked_sub(1) else { return Err(unexpected("a field", &value.read()?)) };
+    try_list(items(value)?.map(|part| field(part?, depth)))
+}
+
+/// Makes a value of what stands in a field: a scalar, null, a list, or an array of named fields.
+fn field(value: RawValue<'_>, depth: usize) -> Result<Zval, Failure> {
     Ok(match value.read()? {
         RawPart::Null => Zval::null(),
         RawPart::Bool(flag) => boolean(flag),
         RawPart::Int(number) => long(number),
         RawPart::Str(bytes) => string(bytes),
-        RawPart::List(_) => strings(value)?.0,
-        other @ RawPart::Map(_) => return Err(unexpected("a field", &other)),
+        RawPart::List(_) => parts(value, depth)?.0,
+        RawPart::Map(_) => return Ok(fields_within(value, depth)?.0),
     })
 }
 

@@ -96,7 +96,7 @@ pub use process_group::ProcessGroup;
 pub use proxy::{OutageProxy, ResettingProxy};
 pub use recipe::Recipe;
 pub use resending_php::ResendingPhp;
-pub use resuming_page::ResumingPage;
+pub use resuming_page::{FromInbox, ResumingPage};
 pub use samples::{packets, requests};
 pub use server::Server;
 pub use steady_pushes::SteadyPushes;

@@ -5,6 +5,7 @@ use anyhow::{Context as _, bail, ensure};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{
     AnswerValue, Call, Login, NONCE_BYTES, Nonce, Order, PREFACE, Producer, Query, Reply, Request, frame,
+    kind,
 };
 use serde_bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -152,6 +153,13 @@ impl PhpPeer {
         self.order(Order::SendTracked { id, message, client, uids: None, groups: None, except, asks: true })
             .await
             .map(drop)
+    }
+
+    /// Keeps a message for a uid, under this id.
+    pub async fn deliver(&mut self, uid: &str, id: &str, message: &str) -> anyhow::Result<()> {
+        let [uid, id, message] = [uid, id, message].map(|text| Bytes::new(text.as_bytes()));
+        let (ttl, replace, for_new_devices, kind) = (3600, None, false, kind::USUAL);
+        self.order(Order::Deliver { uid, id, message, ttl, replace, for_new_devices, kind }).await.map(drop)
     }
 
     pub async fn close_client(&mut self, client: ClientId) -> anyhow::Result<()> {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use gateway_wire::ClientId;
-use gateway_wire::client_protocol::{AskId, ClientEnd, GapReason, Header, Init, Opened, ResumeOffer, escape};
+use gateway_wire::client_protocol::{
+    AskId, ClientEnd, GapReason, Header, InboxMessage, InboxPosition, Init, Opened, ResumeOffer, escape,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -20,6 +22,13 @@ use crate::{PATIENCE, soon};
 /// The pause before a page tries again.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 
+/// What comes from the inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromInbox {
+    Message { is_new: bool, at: InboxPosition, id: String, message: String },
+    Lost(u64),
+}
+
 /// A page of one browser tab, over all its connections.
 pub struct ResumingPage<S = TcpStream> {
     pub end: ClientEnd<String>,
@@ -28,6 +37,8 @@ pub struct ResumingPage<S = TcpStream> {
     pub init: Option<Init>,
     /// The questions that have come and were not looked at.
     questions: VecDeque<(AskId, String)>,
+    /// The messages of the inbox, and what was lost of it, that have come and were not looked at.
+    inbox: VecDeque<FromInbox>,
     /// What each connection has meant, in their order.
     pub opened: Vec<Opened<String>>,
     /// Whether the page says what it has seen. One that does not is a lie that the server has to bear.
@@ -43,6 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Default for ResumingPage<S> {
             socket: None,
             init: None,
             questions: VecDeque::new(),
+            inbox: VecDeque::new(),
             opened: Vec::new(),
             tells: true,
             start,
@@ -172,14 +184,54 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ResumingPage<S> {
     pub async fn take(&mut self, text: &Utf8Bytes) -> anyhow::Result<Option<String>> {
         let received = self.end.receive(text, self.start.elapsed())?;
         let message = received.message.map(str::to_owned);
-        if let Some(Header::Ask(id, question)) = received.header {
-            self.questions.push_back((id, question.to_owned()));
+        match received.header {
+            Some(Header::Ask(id, question)) => self.questions.push_back((id, question.to_owned())),
+            Some(Header::Inbox(InboxMessage { is_new, at, id, message })) => {
+                let (id, message) = (id.to_owned(), message.to_owned());
+                self.inbox.push_back(FromInbox::Message { is_new, at, id, message });
+            }
+            Some(Header::Lost(loss)) => self.inbox.push_back(FromInbox::Lost(loss.count)),
+            Some(Header::Answer(..) | Header::Got(_) | Header::Read(_)) | None => {}
         }
         if let Some(reply) = received.reply.filter(|_| self.tells) {
             // The message has been taken even if the connection ends now, which the next read finds out.
             let _ = self.say(&reply.to_string()).await;
         }
         Ok(message)
+    }
+
+    /// Waits for the next message of the inbox.
+    pub async fn inbox(&mut self) -> anyhow::Result<FromInbox> {
+        loop {
+            if let Some(message) = self.inbox.pop_front() {
+                return Ok(message);
+            }
+            match self.message().await? {
+                Message::Text(text) => {
+                    anyhow::ensure!(self.take(&text).await?.is_none(), "{text} comes before")
+                }
+                other => bail!("{other:?} instead of text"),
+            }
+        }
+    }
+
+    /// Waits for the next message of the inbox, says that it is handled, and gives what it says.
+    pub async fn handle(&mut self) -> anyhow::Result<String> {
+        match self.inbox().await? {
+            FromInbox::Message { at, message, .. } => {
+                self.say_counted(at.got()).await?;
+                Ok(message)
+            }
+            FromInbox::Lost(count) => Ok(format!("lost {count}")),
+        }
+    }
+
+    /// Sends a message with a header, or keeps it for the next connection.
+    pub async fn say_counted(&mut self, text: String) -> anyhow::Result<()> {
+        if self.end.answer(text.clone()) {
+            self.say(&text).await?;
+        }
+        Ok(())
     }
 
     /// Waits for the next question.
@@ -235,11 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ResumingPage<S> {
 
     /// Answers a question, now or over the next connection.
     pub async fn answer(&mut self, id: AskId, answer: &str) -> anyhow::Result<()> {
-        let text = id.answer(answer);
-        if self.end.answer(text.clone()) {
-            self.say(&text).await?;
-        }
-        Ok(())
+        self.say_counted(id.answer(answer)).await
     }
 
     /// Sends text as it is.

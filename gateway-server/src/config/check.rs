@@ -34,6 +34,11 @@ impl Settings {
                 "whoever may use NATS could push to all clients: set secret_key, the same on all nodes";
             checks.refuse("cluster_nats", reason);
         }
+        if self.store.is_some() && !self.cluster_nats.is_empty() {
+            let reason =
+                "the nodes of a cluster do not see each other's store yet: leave out store, or cluster_nats";
+            checks.refuse("store", reason);
+        }
     }
 
     /// Reads the certificates of the register port, and sees to it that a certificate has its key.

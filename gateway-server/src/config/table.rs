@@ -130,6 +130,13 @@ settings! {
         /// Seconds that other nodes may take to answer; one that does not makes the call fail
         cluster_timeout: Seconds(0.01) = seconds(2), "GATEWAY_CLUSTER_TIMEOUT", RESTART;
 
+        /// A file in which messages wait for users who are not there (Gateway::deliverToUid), an SQLite database of this server alone; it
+        /// is made if it is not there
+        store: Maybe<PathBuf>("PATH") = none(), "GATEWAY_STORE", RESTART;
+
+        /// Bytes that the files of the store may take; when it is more, messages are refused
+        store_bytes: Bytes(1 << 20..=1 << 50) = plain(10 << 30), "GATEWAY_STORE_BYTES", RESTART;
+
         /// Threads that serve established connections; 0 is one for each core, where an eighth of the memory has 4 MiB for each
         shards: Number<u16>(0..=1024) = plain(0), "GATEWAY_SHARDS", RESTART;
 

@@ -201,7 +201,7 @@ mod tests {
 
     fn hub() -> Arc<Hub> {
         let settings = crate::shard::testing::settings();
-        Arc::new(Hub::start(1, [0; 16], &settings, Box::new(crate::shard::BuiltInSink), None).unwrap())
+        Arc::new(Hub::start(1, [0; 16], &settings, Box::new(crate::shard::BuiltInSink), None, None).unwrap())
     }
 
     fn told(worker: &WorkerQueue) -> Vec<(u32, EventKind)> {

@@ -70,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_holds_most_is_found_in_any_shard() {
-        let hub = Arc::new(Hub::start(3, [7; 16], &tight(), Box::new(BuiltInSink), None).unwrap());
+        let hub = Arc::new(Hub::start(3, [7; 16], &tight(), Box::new(BuiltInSink), None, None).unwrap());
         let mut clients = Vec::new();
         for _ in 0..9 {
             let (new_connection, client) = new_connection(Encoding::Websocket);

@@ -26,6 +26,7 @@ use smallvec::SmallVec;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
+use crate::inbox::notes::InboxNotes;
 use crate::protocol::{Encoded, Encoding, WantedEncodings};
 use crate::shard::audience::{Audience, Except};
 use crate::shard::change::Change;
@@ -91,13 +92,14 @@ pub struct Hub {
 
 impl Hub {
     /// Starts the threads of the shards. `key` is the secret from which connection ids are made; `sinks` makes the event sink of
-    /// each shard; `names` is told which uids and groups have members here.
+    /// each shard; `names` is told which uids and groups have members here, and `inbox_notes` which clients are bound to which uids.
     pub fn start(
         shards: usize,
         key: [u8; 16],
         settings: &ShardSettings,
         sinks: Box<dyn EventSinks>,
         names: Option<Arc<dyn NameWatch>>,
+        inbox_notes: Option<&InboxNotes>,
     ) -> io::Result<Self> {
         let index = |sort| Arc::new(Index::new(names.clone().map(|names| (sort, names))));
         let (uids, groups) = (index(NameKind::Uid), index(NameKind::Group));
@@ -115,6 +117,7 @@ impl Hub {
                 indexes,
                 Arc::clone(&waiting),
                 Arc::clone(&parked),
+                inbox_notes.cloned(),
             )?;
             handles.push(handle);
             threads.push(thread);
@@ -248,6 +251,32 @@ impl Hub {
             left.note(self.shards[shard].execute_inline(command).await);
         }
         left.any()
+    }
+
+    /// Sends to those of the connections that are still bound to the uid.
+    pub async fn send_to_bound(
+        &self,
+        frame: Encoded,
+        uid: &Name,
+        connection_ids: &[u32],
+    ) -> Result<(), Stopped> {
+        let parts = self.scatter(
+            connection_ids
+                .iter()
+                .map(|connection_id| (self.connection_ids.shard_of(*connection_id), *connection_id)),
+        );
+        let mut left = ShardsLeft::default();
+        for (shard, connections) in parts {
+            let to = Audience::Bound { uid: uid.clone(), connections };
+            let command = Command::Deliver { to, frame: frame.clone(), origin: Origin::HERE };
+            left.note(self.shards[shard].execute_inline(command).await);
+        }
+        left.any()
+    }
+
+    /// Gives those of the connections whose sockets have taken all that they were sent.
+    pub async fn written(&self, connection_ids: &[u32]) -> Result<Vec<u32>, Stopped> {
+        self.ask_about(connection_ids, |clients, ids| clients.written(ids)).await.map(|parts| parts.concat())
     }
 
     /// Sends to the clients of some uids. `frame` encodes the message, and is called only if some uid has a client here.
@@ -716,7 +745,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_an_answer_of_a_shard_that_has_ended() {
-        let hub = Arc::new(Hub::start(2, [7; 16], &settings(), Box::new(BuiltInSink), None).unwrap());
+        let hub = Arc::new(Hub::start(2, [7; 16], &settings(), Box::new(BuiltInSink), None, None).unwrap());
         hub.stop(Duration::ZERO, Duration::ZERO, false).await;
         let ended = Arc::clone(&hub);
         spawn_blocking(move || ended.join_threads()).await.unwrap();

@@ -1,17 +1,14 @@
 //! The bounds of an inbox: what one uid, one message and one store may take.
 
-/// The longest payload of a message, in bytes.
-pub const MESSAGE_BYTES: usize = 64 << 10;
+use gateway_wire::bridge::MAX_NAME;
+pub use gateway_wire::bridge::delivery::{DEFAULT_TTL, LONGEST_TTL, MAX_MESSAGE as MESSAGE_BYTES};
+
 /// The longest uid, in bytes.
-pub const UID_BYTES: usize = 255;
+pub const UID_BYTES: usize = MAX_NAME;
 /// The longest id of a message and the longest replace key, in bytes.
 pub const ID_BYTES: usize = 64;
 /// The longest name of a device, in bytes.
 pub const DEVICE_BYTES: usize = 64;
-/// How long a message waits if the application says nothing else, in seconds.
-pub const DEFAULT_TTL: u64 = 7 * DAY;
-/// How long a message may wait at most, in seconds.
-pub const LONGEST_TTL: u64 = 30 * DAY;
 /// A device that has not been here for this long is forgotten, in milliseconds.
 pub const DEVICE_LIFE: u64 = 30 * DAY * 1000;
 /// The progress of a producer that has sent nothing for this long is forgotten, in milliseconds.

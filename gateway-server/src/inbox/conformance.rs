@@ -224,7 +224,7 @@ fn what_is_out_of_bounds_is_refused() {
         let good = || message("a", "x");
         let cases = [
             (NewMessage { uid: Bytes::new(), ..good() }, Refusal::BadUid),
-            (NewMessage { uid: Bytes::from(vec![b'a'; 256]), ..good() }, Refusal::BadUid),
+            (NewMessage { uid: Bytes::from(vec![b'a'; 1025]), ..good() }, Refusal::BadUid),
             (message("", "x"), Refusal::BadId),
             (message("with space", "x"), Refusal::BadId),
             (message(&"a".repeat(65), "x"), Refusal::BadId),

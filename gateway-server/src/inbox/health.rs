@@ -68,6 +68,17 @@ impl HealthNotes {
     }
 
     fn set(&self, health: Health) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = health;
+        let before =
+            std::mem::replace(&mut *self.last.lock().unwrap_or_else(PoisonError::into_inner), health.clone());
+        match (before, health) {
+            (Health::Working, Health::Full(reason) | Health::Failed(reason)) => {
+                tracing::error!(
+                    reason,
+                    "the store fails, so messages for users who are not there are refused"
+                );
+            }
+            (Health::Full(_) | Health::Failed(_), Health::Working) => tracing::info!("the store works again"),
+            _ => {}
+        }
     }
 }

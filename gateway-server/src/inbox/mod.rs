@@ -13,10 +13,12 @@ pub mod model;
 pub mod notes;
 #[cfg(test)]
 mod numbers;
+pub mod pause;
 mod queue;
 pub mod request;
 pub mod sqlite;
 pub mod store;
+pub mod worker;
 pub mod writer;
 #[cfg(test)]
 mod writer_kills;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::bounds::{DEVICE_BYTES, ID_BYTES};
+use super::bounds::DEVICE_BYTES;
 
 /// A time as the store keeps it: milliseconds since 1970.
 pub type Millis = u64;
@@ -10,11 +10,7 @@ pub type Millis = u64;
 /// The identity of a PHP process that numbers its orders.
 pub type Producer = [u8; 16];
 
-/// Says whether this may be the id of a message or the name of a device: 1 to 64 letters, digits, `_` and `-`.
-pub fn is_id(id: &str) -> bool {
-    (1..=ID_BYTES).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-}
+pub use gateway_wire::client_protocol::is_id;
 
 /// Which devices that come for the first time still get a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hashbrown::HashSet;
 
+use super::pause::Pause;
 use super::request::{Answer, Read, Request, Unavailable, uid_of};
 use super::store::{Operation, Outcome};
 
@@ -27,6 +28,8 @@ pub(super) enum Taken {
     Group(Group),
     /// No request has come in the time that was given, or before [`Queue::wake`].
     Nothing,
+    /// The store is to be closed for a while.
+    Pause(Pause),
     /// The queue is closed, and all that was in it is done.
     Closed,
 }
@@ -73,6 +76,12 @@ impl Queue {
         Ok(())
     }
 
+    /// Says whether no more than half of the bytes are taken, or the queue is closed.
+    pub(super) fn has_room(&self) -> bool {
+        let waiting = self.lock();
+        waiting.is_closed || waiting.bytes <= self.bound / 2
+    }
+
     /// Takes what waits, at most one group, and waits for so long for the first of it.
     pub(super) fn take(&self, patience: Duration) -> Taken {
         let waiting = self.lock();
@@ -84,7 +93,7 @@ impl Queue {
         match (waiting.requests.is_empty(), waiting.is_closed) {
             (true, true) => Taken::Closed,
             (true, false) => Taken::Nothing,
-            (false, _) => Taken::Group(waiting.group()),
+            (false, _) => waiting.pause().map_or_else(|| Taken::Group(waiting.group()), Taken::Pause),
         }
     }
 
@@ -92,6 +101,13 @@ impl Queue {
     pub(super) fn wake(&self) {
         self.lock().is_called = true;
         self.news.notify_one();
+    }
+
+    /// Waits for so long, and says whether the queue was closed.
+    pub(super) fn closes_within(&self, time: Duration) -> bool {
+        let is_open = |waiting: &mut Waiting| !waiting.is_closed;
+        let waited = self.news.wait_timeout_while(self.lock(), time, is_open);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
     }
 
     /// Takes no more requests; those that wait are still done.
@@ -113,12 +129,23 @@ impl Queue {
 }
 
 impl Waiting {
+    /// Takes the request for a pause, if it is the first.
+    fn pause(&mut self) -> Option<Pause> {
+        let Some(Request::Pause(_)) = self.requests.front() else { return None };
+        let request = self.requests.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(request.cost());
+        match request {
+            Request::Pause(pause) => Some(pause),
+            Request::Apply(..) | Request::Read(_) => None,
+        }
+    }
+
     /// Takes requests from the front as long as they may be done in one transaction with the reads behind it: a read must not
     /// see what a later request does to its uid.
     fn group(&mut self) -> Group {
         let mut group = Group::default();
         let mut read: HashSet<Bytes> = HashSet::new();
-        while let Some(request) = self.requests.front() {
+        while let Some(request) = self.requests.front().filter(|next| !matches!(next, Request::Pause(_))) {
             if let Request::Apply(operations, _) = request {
                 let is_too_much =
                     !group.operations.is_empty() && group.operations.len() + operations.len() > ROWS;
@@ -140,7 +167,7 @@ impl Waiting {
                     read.extend(one.uid().cloned());
                     group.reads.push(one);
                 }
-                None => {}
+                Some(Request::Pause(_)) | None => {}
             }
             if group.reads.len() >= ROWS {
                 break;
@@ -167,7 +194,7 @@ mod tests {
     fn take(queue: &Queue) -> (usize, usize) {
         match queue.take(Duration::ZERO) {
             Taken::Group(group) => (group.operations.len(), group.reads.len()),
-            Taken::Nothing | Taken::Closed => (0, 0),
+            Taken::Nothing | Taken::Closed | Taken::Pause(_) => (0, 0),
         }
     }
 

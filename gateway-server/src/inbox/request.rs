@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::model::{PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage};
+use super::pause::Pause;
 use super::store::{Operation, Outcome, StoreError};
 
 /// Why a store gives no answer.
@@ -26,6 +27,8 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, Unavailable>>;
 pub(super) enum Request {
     Apply(Vec<Operation>, Answer<Vec<Outcome>>),
     Read(Read),
+    /// Close the store for a while.
+    Pause(Pause),
 }
 
 /// A request that changes nothing.
@@ -50,7 +53,7 @@ impl Request {
                 Self::Read(Read::Waiting { page, .. }) => page.uid.len() + page.device.as_row().1.len(),
                 Self::Read(Read::Receipt { id, .. }) => id.len(),
                 Self::Read(Read::InboxOf { uid, .. }) => uid.len(),
-                Self::Read(Read::Progress { .. } | Read::Totals { .. }) => 0,
+                Self::Read(Read::Progress { .. } | Read::Totals { .. }) | Self::Pause(_) => 0,
             }
     }
 }

@@ -133,7 +133,7 @@ pub enum Refusal {
     TooLong,
     #[error("`ttl` must be from 1 second to 30 days")]
     BadTtl,
-    #[error("the uid must have from 1 to 255 bytes")]
+    #[error("the uid must have from 1 to {UID_BYTES} bytes")]
     BadUid,
     #[error("`id` must have from 1 to 64 letters, digits, `_` and `-`")]
     BadId,

@@ -84,7 +84,8 @@ impl Post for Nobody {
 }
 
 pub(super) fn start(store: Box<dyn Store>, settings: WriterSettings) -> Writer {
-    Writer::start(WriterHandle::new(settings), store, Box::new(Nobody)).unwrap()
+    let open = Box::new(|| Err("the test has another one".to_owned()));
+    Writer::start(WriterHandle::new(settings), Some(store), open, Box::new(Nobody)).unwrap()
 }
 
 fn guided(settings: WriterSettings) -> (Writer, Receiver<usize>, Sender<Next>) {

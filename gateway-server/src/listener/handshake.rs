@@ -314,7 +314,7 @@ async fn hand_over(
     settings: &ListenerSettings,
 ) {
     let Accepted { stream, opened, slot, is_relayed, _turn } = accepted;
-    let Opened { encoding, early, handshake, identity, resumption } = opened;
+    let Opened { encoding, early, handshake, identity, device, resumption } = opened;
     let (socket, tls) = stream.into_parts();
     let prepared = if is_relayed { Ok(()) } else { prepare(&socket) };
     let socket = match prepared.and_then(|()| socket.into_std()) {
@@ -337,6 +337,7 @@ async fn hand_over(
         address: (is_relayed || client != peer).then_some(client),
         handshake,
         slot: slot.map(|slot| -> Box<dyn Send> { Box::new(slot) }),
+        device,
         gap: if let Resumption::Gap(reason) = resumption { Some(reason) } else { None },
     };
     let handed_over = match resumption {

@@ -8,6 +8,7 @@ mod ambiguity;
 mod begun;
 mod client_address;
 mod continued;
+mod device;
 mod farewell;
 mod handshake;
 mod handshake_gate;

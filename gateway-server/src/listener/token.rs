@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
 use super::refusal::Refusal;
 use super::replay_cache::{ReplayError, TokenReplayCache, UsedTokens};
+use crate::inbox::model::Device;
 use crate::protocol::close::{self, Close};
 use crate::protocol::websocket::TOKEN_PROTOCOL;
 use crate::shard::Identity;
@@ -133,7 +134,8 @@ impl TokenVerifier {
         let mut groups: Vec<_> = claims.groups.iter().map(|group| group.as_bytes().into()).collect();
         groups.sort_unstable();
         groups.dedup();
-        Ok(Identity { uid: claims.uid.as_bytes().into(), groups, session: session.into() })
+        let device = claims.device.as_deref().map(|device| Device::Signed(device.into()));
+        Ok(Identity { uid: claims.uid.as_bytes().into(), groups, session: session.into(), device })
     }
 }
 

@@ -12,7 +12,8 @@ use super::request::{self, UpgradeRequest};
 use super::resumption::{ClientRegistry, Resumption};
 use super::rules::Rules;
 use super::token::TokenVerifier;
-use super::{ambiguity, subprotocol};
+use super::{ambiguity, device, subprotocol};
+use crate::inbox::model::Device;
 use crate::protocol::Encoding;
 use crate::protocol::websocket::{SUBPROTOCOL_2, deflate_answer};
 use crate::shard::{Handshake, Identity};
@@ -31,6 +32,8 @@ pub struct Opened {
     pub handshake: Option<Box<Handshake>>,
     /// The identity in the client's connect token, if it has one.
     pub identity: Option<Box<Identity>>,
+    /// The device that the client's token names, or the client itself.
+    pub device: Option<Device>,
     /// Whether the page has asked for the client that was here before.
     pub resumption: Resumption,
 }
@@ -43,6 +46,7 @@ impl Opened {
             early: Box::default(),
             handshake: None,
             identity: None,
+            device: None,
             resumption: Resumption::NotAsked,
         }
     }
@@ -101,7 +105,9 @@ pub(super) async fn open(
     answer(socket, &response).await?;
     let encoding = Encoding::of_websocket(is_gateway2, deflate.is_some());
     let handshake = wants_handshake.then(|| Box::new(handshake(&request, target)));
-    Ok(Opened { encoding, early, handshake, identity, resumption })
+    let signed = identity.as_ref().and_then(|identity| identity.device.clone());
+    let device = signed.or_else(|| device::offered(&request));
+    Ok(Opened { encoding, early, handshake, identity, device, resumption })
 }
 
 /// Finds out who the client is: the one that was here before, or one with the identity of its token, if it has one. The token of a

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::component_settings::{self, ComponentSettings};
+use super::inbox;
 use super::keys::Keys;
 use super::ports::Ports;
 use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::events::{EventForwarders, Router};
 use crate::hub::Hub;
+use crate::inbox::writer::WriterHandle;
 use crate::net::tls::Certificates;
 use crate::php::bridge::Bridge;
 use crate::php::gatewayworker::GatewayWorker;
@@ -57,14 +59,28 @@ fn start_backend(
     let workers = Arc::new(router.with_policy(component_settings::routing_policy(settings)));
     let names = cluster.as_ref().map(|cluster| cluster.names());
     let sinks = Box::new(EventForwarders(Arc::clone(&workers)));
-    let hub = Hub::start(components.shards, keys.connection_ids, &components.shard(settings), sinks, names)
-        .context("cannot start the shards")?;
+    let inbox = inbox::handle(settings);
+    let hub = Hub::start(
+        components.shards,
+        keys.connection_ids,
+        &components.shard(settings),
+        sinks,
+        names,
+        inbox.as_ref().map(WriterHandle::notes),
+    )
+    .context("cannot start the shards")?;
     let hub = Arc::new(hub);
     let message_kind = component_settings::message_kind(settings);
     let listeners = components.watched(settings).into_iter().map(|listener| listener.name).collect();
-    let gateway =
-        Gateway::new(Arc::clone(&hub), node, message_kind, settings.max_session_bytes, listeners, cluster);
-    let gateway = Arc::new(gateway);
+    let gateway = Arc::new(Gateway::new(
+        Arc::clone(&hub),
+        node,
+        message_kind,
+        settings.max_session_bytes,
+        listeners,
+        cluster,
+        inbox,
+    ));
     let logins = Arc::new(LoginLimits::new(settings.secret_key.clone()));
     let bridge = Bridge::new(Arc::clone(&logins), keys.instance);
     let gatewayworker = GatewayWorker::new(logins, node);

@@ -5,6 +5,7 @@
 
 mod client_info;
 mod error;
+mod inbox;
 mod lists;
 mod moved_clients;
 mod moves;
@@ -17,6 +18,7 @@ mod tracked;
 mod value;
 
 pub use error::{NotFound, OrderError, ServiceError};
+pub use inbox::{HubPost, Kept};
 pub use moved_clients::{CarriedMoves, MoveCounts, MovesAtRest};
 pub use queries::Answers;
 pub use sent_messages::CarriedTracked;
@@ -27,6 +29,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cluster::Cluster;
 use crate::hub::Hub;
+use crate::inbox::writer::WriterHandle;
 use crate::protocol::websocket::MessageKind;
 use moved_clients::MovedClients;
 use sent_messages::SentMessages;
@@ -43,6 +46,8 @@ pub struct Gateway {
     cluster: Option<Arc<Cluster>>,
     moves: MovedClients,
     sent: Arc<SentMessages>,
+    /// The store of messages for users who are not there, if there is one.
+    inbox: Option<WriterHandle>,
 }
 
 impl Gateway {
@@ -53,6 +58,7 @@ impl Gateway {
         max_session: usize,
         listeners: Vec<String>,
         cluster: Option<Arc<Cluster>>,
+        inbox: Option<WriterHandle>,
     ) -> Self {
         Self {
             hub,
@@ -63,6 +69,7 @@ impl Gateway {
             cluster,
             moves: MovedClients::default(),
             sent: Arc::default(),
+            inbox,
         }
     }
 

@@ -24,6 +24,10 @@ impl Gateway {
         order: &Order<'_>,
         encoded: Option<&[u8]>,
     ) -> Result<Result<(), OrderError>, Stopped> {
+        if order.is_durable() {
+            // The store is this node's own.
+            return self.execute_here(order, Origin::HERE).await;
+        }
         let Some(cluster) = &self.cluster else { return self.execute_here(order, Origin::HERE).await };
         if let Err(refused) = self.check(order) {
             return Ok(Err(refused));
@@ -102,6 +106,7 @@ impl Gateway {
             }
             Order::Send { .. } => self.send_with_options(order, origin).await?,
             Order::SendTracked { .. } => return self.send_tracked(order, origin).await,
+            Order::Deliver { .. } | Order::Forget { .. } => return Ok(self.keep(order, None).await.await),
             Order::CloseUids { uids, last } => {
                 let last = last.map(|last| self.frame(last, false));
                 for connection_id in self.clients_of_uids(uids).await? {

@@ -27,6 +27,8 @@ impl Gateway {
         let answer = match (query, &self.cluster) {
             (Query::Delivered { id }, _) => self.delivered(*id).await,
             (Query::Replies { id, wait }, _) => self.replies(*id, *wait).await,
+            (Query::Receipt { id }, _) => self.receipt(id).await,
+            (Query::InboxOf { uid }, _) => self.inbox_of(uid).await,
             (_, Some(cluster)) => self.query_everywhere(cluster, query).await,
             (_, None) => return self.query_here(query, answers).await,
         };
@@ -156,6 +158,8 @@ impl Gateway {
             Query::Delivered { .. } | Query::Replies { .. } => {
                 answers.answer(&self.tracked_here(query).await?)
             }
+            // The store is that of the node that was asked.
+            Query::Receipt { .. } | Query::InboxOf { .. } => answers.answer(&AnswerValue::Null),
             Query::Nodes {} => answers.answer(&[Raw::new(self.node.to_string().as_bytes())]),
             Query::Never(never, _) => match *never {},
         }

@@ -13,6 +13,8 @@ pub(crate) enum Audience {
     All { except: Except },
     /// Connections by their ids; ids without a client are skipped.
     Connections(SmallVec<[u32; 4]>),
+    /// Those of the connections that are still bound to the uid.
+    Bound { uid: Name, connections: SmallVec<[u32; 4]> },
     /// All clients of each of these uids.
     Uids(SmallVec<[Name; 1]>),
     /// All members of each of these groups, except some.
@@ -28,7 +30,7 @@ impl Audience {
     /// waits to be written between two parts.
     pub(super) fn parts(&self) -> usize {
         match self {
-            Self::All { .. } => 1,
+            Self::All { .. } | Self::Bound { .. } => 1,
             Self::Connections(connection_ids) => connection_ids.len().div_ceil(Self::PART),
             Self::Uids(uids) => uids.len(),
             Self::Groups { groups, .. } => groups.len(),

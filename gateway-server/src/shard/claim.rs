@@ -76,7 +76,7 @@ mod tests {
     fn whoever_gives_up_before_the_shard_is_told_leaves_nothing_behind() {
         let watch = Arc::new(Subscribed::default());
         let names: Arc<dyn NameWatch> = watch.clone();
-        let hub = Hub::start(1, [7; 16], &settings(), Box::new(BuiltInSink), Some(names)).unwrap();
+        let hub = Hub::start(1, [7; 16], &settings(), Box::new(BuiltInSink), Some(names), None).unwrap();
         // The test holds the shard's lock, and the inbox is full.
         let busy = hub.handle(0).hold();
         let large = Command::Deliver {
@@ -89,8 +89,12 @@ mod tests {
 
         assert!(hub.bind(1, name("uid")).now_or_never().is_none());
         assert!(hub.join(1, name("group")).now_or_never().is_none());
-        let identity =
-            Identity { uid: name("who"), groups: vec![name("a"), name("b")], session: Bytes::new() };
+        let identity = Identity {
+            uid: name("who"),
+            groups: vec![name("a"), name("b")],
+            session: Bytes::new(),
+            device: None,
+        };
         let (new_connection, _peer) = new_connection(Encoding::Websocket);
         assert!(hub.adopt(new_connection, Some(Box::new(identity))).now_or_never().is_none());
         assert_eq!(hub.name_counts(), (0, 0));

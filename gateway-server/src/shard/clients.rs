@@ -20,6 +20,7 @@ use super::membership::NameTable;
 use super::resume::ResumeState;
 use super::session::Session;
 use super::total_backlog::TotalBacklog;
+use crate::inbox::notes::InboxNotes;
 use crate::protocol::Encoding;
 use crate::system::{injected_faults, memory_reserve};
 
@@ -57,6 +58,8 @@ pub(crate) struct Clients {
     pub(super) slots: HashMap<usize, Box<dyn Send>>,
     /// The clients that count messages, and those that are parked.
     pub(super) resume: ResumeState,
+    /// Where the inbox is told which clients are bound to which uids, if there is an inbox.
+    pub(super) inbox_notes: Option<InboxNotes>,
 }
 
 impl Clients {
@@ -65,6 +68,7 @@ impl Clients {
         groups: NameTable,
         total: Arc<TotalBacklog>,
         resume: ResumeState,
+        inbox_notes: Option<InboxNotes>,
     ) -> Self {
         Self {
             connections: Slab::new(),
@@ -80,6 +84,7 @@ impl Clients {
             groups,
             slots: HashMap::new(),
             resume,
+            inbox_notes,
         }
     }
 
@@ -205,7 +210,8 @@ impl Clients {
                 self.online.shrink_to_fit();
             }
         }
-        if let Some(extra) = connection.existing_extra_mut() {
+        self.note_unbound(key);
+        if let Some(extra) = self.connections[key].existing_extra_mut() {
             extra.memberships.leave_all(&mut self.uids, &mut self.groups, key);
             extra.session = Session::default();
         }
@@ -247,6 +253,30 @@ impl Clients {
         self.peak = self.connections.len();
     }
 
+    /// Tells the inbox that the uid of a client has changed.
+    fn note_binding(&self, key: usize, was_bound: bool) {
+        let Some(inbox) = &self.inbox_notes else { return };
+        let connection = &self.connections[key];
+        match connection.extra().and_then(|extra| extra.memberships.uid.as_ref()) {
+            Some(uid) => {
+                let is_page = connection.encoding.is_gateway2();
+                inbox.bound(connection.connection_id, !was_bound, uid, connection.device(), is_page);
+            }
+            None if was_bound => inbox.left(connection.connection_id, connection.is_written()),
+            None => {}
+        }
+    }
+
+    /// Tells the inbox that a client is about to lose its uid.
+    fn note_unbound(&self, key: usize) {
+        let connection = &self.connections[key];
+        if let Some(inbox) = &self.inbox_notes
+            && connection.extra().is_some_and(|extra| extra.memberships.uid.is_some())
+        {
+            inbox.left(connection.connection_id, connection.is_written());
+        }
+    }
+
     /// Calls `visit` for each open connection of one of the [`Audience::parts`].
     pub(super) fn each_of(
         &mut self,
@@ -282,6 +312,14 @@ impl Clients {
                     .filter_map(|connection_id| online.get(connection_id))
                     .for_each(|key| visit(*key as usize, &nobody));
             }
+            Audience::Bound { uid, connections: connection_ids } => {
+                let is_bound = |key: &usize| uids.is_held_by(uid, *key);
+                connection_ids
+                    .iter()
+                    .filter_map(|connection_id| online.get(connection_id).map(|key| *key as usize))
+                    .filter(is_bound)
+                    .for_each(|key| visit(key, &nobody));
+            }
             Audience::Uids(names) => {
                 names
                     .get(part)
@@ -310,6 +348,7 @@ impl Clients {
             Change::Unbind => true,
             _ => false,
         };
+        let was_bound = memberships.uid.is_some();
         if changes_uid {
             resume.subjects.note(key, memberships.uid.as_ref());
         }
@@ -336,6 +375,9 @@ impl Clients {
             }
         }
         connections[key].slim();
+        if changes_uid {
+            self.note_binding(key, was_bound);
+        }
     }
 
     /// Binds a new client to the uid and groups of its connect token, and gives it the token's session.
@@ -363,6 +405,7 @@ impl Clients {
             let _ = memberships.join(groups, group, key, bounds.groups);
         }
         connections[key].slim();
+        self.note_binding(key, false);
     }
 
     pub(super) fn ungroup(&mut self, group: &[u8]) {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use rustls::ServerConnection;
 
+use crate::inbox::model::Device;
 use crate::protocol::PartialMessage;
 
 /// State that few connections have, kept in a box of its own so that all others do without its memory.
@@ -16,11 +17,13 @@ pub(super) struct ColdState {
     /// The client's address as a proxy has told it, or while the client is parked; without it the address is that of the socket's
     /// peer.
     pub(super) address: Option<SocketAddr>,
+    /// The client's device in the inbox, if it has named one and there is an inbox.
+    pub(super) device: Option<Device>,
 }
 
 impl ColdState {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { partial, tls, address } = self;
-        partial.is_none() && tls.is_none() && address.is_none()
+        let Self { partial, tls, address, device } = self;
+        partial.is_none() && tls.is_none() && address.is_none() && device.is_none()
     }
 }

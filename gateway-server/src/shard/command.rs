@@ -18,6 +18,7 @@ use super::event_sink::Handshake;
 use super::identity::ClaimedIdentity;
 use super::origin::Origin;
 use super::write_batch::LARGE;
+use crate::inbox::model::Device;
 use crate::protocol::{Encoded, Encoding};
 use crate::shard::Name;
 
@@ -40,6 +41,8 @@ pub struct NewConnection {
     /// The slot that the connection takes in a count kept outside the shard. The shard drops it when the connection ends, which
     /// frees the slot.
     pub slot: Option<Box<dyn Send>>,
+    /// The device that the client has named.
+    pub device: Option<Device>,
     /// Why the client that the page asked for could not be resumed, if it asked.
     pub gap: Option<GapReason>,
 }
@@ -201,6 +204,7 @@ impl Command {
                         + match to {
                             Audience::All { except } => 4 * except.len(),
                             Audience::Connections(connection_ids) => 4 * connection_ids.len(),
+                            Audience::Bound { uid, connections } => uid.len() + 4 * connections.len(),
                             Audience::Uids(uids) => names(uids),
                             Audience::Groups { groups, except } => names(groups) + 4 * except.len(),
                         }

@@ -12,6 +12,7 @@ use super::outbox::Outbox;
 use super::session::Session;
 use super::tls::{ENCRYPTED, TlsSocket};
 use super::write_batch::FrameList;
+use crate::inbox::model::Device;
 use crate::net::peer_address;
 use crate::protocol::{Encoding, PartialMessage};
 
@@ -123,6 +124,12 @@ impl Connection {
         if let Some(peer) = self.peer() {
             self.extra_mut().rare_mut().address = Some(peer);
         }
+    }
+
+    /// The client's device in the inbox.
+    pub(super) fn device(&self) -> Device {
+        let named = self.extra().and_then(|extra| extra.cold.as_ref()?.device.clone());
+        named.unwrap_or(Device::Shared)
     }
 
     /// Whether the address of the client is noted.

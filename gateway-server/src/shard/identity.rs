@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::claim::NameClaim;
 use super::index::Index;
+use crate::inbox::model::Device;
 use crate::shard::Name;
 
 /// What the connect token says of a client. The client is bound to it before anybody learns that the client is there.
@@ -16,6 +17,8 @@ pub struct Identity {
     pub groups: Vec<Name>,
     /// The session: a serialized PHP array, or empty.
     pub session: Bytes,
+    /// The device that the token names.
+    pub device: Option<Device>,
 }
 
 /// An identity on its way to a shard. Its uid and groups are counted in the index already.
@@ -27,7 +30,7 @@ pub(crate) struct ClaimedIdentity {
 
 impl ClaimedIdentity {
     pub(crate) fn new(identity: Identity, uids: &Arc<Index>, groups: &Arc<Index>, shard: usize) -> Self {
-        let Identity { uid, groups: names, session } = identity;
+        let Identity { uid, groups: names, session, device: _ } = identity;
         let uid = NameClaim::new(uids, uid, shard);
         let groups = names.into_iter().map(|group| NameClaim::new(groups, group, shard)).collect();
         Self { uid, groups, session }

@@ -28,7 +28,7 @@ impl Shard {
             // The client only sees the end of its connection, as there is no memory to tell it more.
             return abuse_log::report(Offence::NoMemory, new_connection.address, &NoMemory);
         }
-        let NewConnection { socket, tls, listener, encoding, early, address, handshake, slot, gap } =
+        let NewConnection { socket, tls, listener, encoding, early, address, handshake, slot, device, gap } =
             new_connection;
         let (key, is_online) =
             match self.clients.insert(socket, connection_id, encoding, listener, &self.registry) {
@@ -44,6 +44,9 @@ impl Shard {
         }
         if address.is_some() {
             self.clients.connections[key].extra_mut().rare_mut().address = address;
+        }
+        if device.is_some() && self.clients.inbox_notes.is_some() {
+            self.clients.connections[key].extra_mut().rare_mut().device = device;
         }
         if let Some(slot) = slot {
             self.clients.slots.insert(key, slot);

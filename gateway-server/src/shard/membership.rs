@@ -50,6 +50,11 @@ impl NameTable {
         self.holders.get(name).map_or(0, Keys::len)
     }
 
+    /// Says whether a connection holds a name.
+    pub(super) fn is_held_by(&self, name: &[u8], key: usize) -> bool {
+        self.holders.get(name).is_some_and(|keys| keys.has(key))
+    }
+
     pub(super) fn is_held(&self, name: &[u8]) -> bool {
         self.holders.contains_key(name)
     }
@@ -186,6 +191,14 @@ impl Keys {
                     *self = Self::Few(keys.drain(..).collect());
                 }
             }
+        }
+    }
+
+    fn has(&self, key: usize) -> bool {
+        let key = key as u32;
+        match self {
+            Self::Few(keys) => keys.contains(&key),
+            Self::Many(keys) => keys.contains(&key),
         }
     }
 

@@ -122,6 +122,12 @@ impl Clients {
         connection_ids.iter().copied().filter(is_page).collect()
     }
 
+    /// Gives those of the clients whose sockets have taken all that they were sent.
+    pub(crate) fn written(&self, connection_ids: &[u32]) -> Vec<u32> {
+        let is_written = |id: &u32| self.key(*id).is_some_and(|key| self.connections[key].is_written());
+        connection_ids.iter().copied().filter(is_written).collect()
+    }
+
     /// What has become of everything that these clients were sent.
     pub(crate) fn delivery(&self, connection_ids: &[u32]) -> Delivery {
         let mut delivery = Delivery::default();

@@ -27,6 +27,7 @@ use super::state::Shard;
 use super::state::{INFLATED_IN_A_TURN, READ_IN_A_TURN};
 use super::sync::{Mutex, MutexGuard, Waker};
 use super::total_backlog::TotalBacklog;
+use crate::inbox::notes::InboxNotes;
 use crate::system::{exit, injected_faults, memory_reserve};
 
 /// The token of the wake-up in the poll; all other tokens are keys of connections.
@@ -46,12 +47,13 @@ pub(crate) fn start(
     (uids, groups): (Arc<Index>, Arc<Index>),
     waiting: Arc<TotalBacklog>,
     parked: Arc<AtomicUsize>,
+    inbox_notes: Option<InboxNotes>,
 ) -> io::Result<(ShardHandle, JoinHandle<()>)> {
     let mut poll = Poll::new()?;
     let (outside, inbox) = inbox(Waker::new(poll.registry(), WAKE)?);
     let (uids, groups) = (NameTable::new(uids, shard), NameTable::new(groups, shard));
     let resume = ResumeState::new(settings.secrets.clone(), settings.node, parked);
-    let clients = Clients::new(uids, groups, waiting, resume);
+    let clients = Clients::new(uids, groups, waiting, resume, inbox_notes);
     let state = Shard::new(poll.registry().try_clone()?, inbox, settings, events, clients);
     let state = Arc::new(Mutex::new(state));
     let steps = Arc::clone(&state.lock().unwrap_or_else(PoisonError::into_inner).steps);

@@ -242,7 +242,7 @@ impl Shard {
         self.inflater.allow(self.may_inflate, self.may_keep_inflated(key));
         let mut partial = self.clients.take_partial(key);
         let Self { clients, buffer, turn, inflater, settings, events, .. } = self;
-        let Clients { connections, resume, counts, .. } = clients;
+        let Clients { connections, resume, counts, inbox_notes, .. } = clients;
         let connection = &mut connections[key];
         let ListenerLimits { max_message, rate, .. } = settings.listeners[usize::from(connection.listener)];
         let mut decoder = Decoder { encoding: connection.encoding, max_message, inflater };
@@ -275,6 +275,16 @@ impl Shard {
                         Message::Answer(id, answer) => {
                             let client = Client::of(connection, &settings.listeners);
                             return events.answered(&client, id, answer);
+                        }
+                        Message::Got(at) => {
+                            let notes = inbox_notes.iter();
+                            return notes
+                                .for_each(|notes| notes.got(connection.connection_id, at.epoch, at.seq));
+                        }
+                        Message::Read(at) => {
+                            let notes = inbox_notes.iter();
+                            return notes
+                                .for_each(|notes| notes.read(connection.connection_id, at.epoch, at.seq));
                         }
                     };
                     injected_faults::arm(message);

@@ -76,6 +76,7 @@ pub(crate) fn new_connection(encoding: Encoding) -> (NewConnection, TcpStream) {
         address: None,
         handshake: None,
         slot: None,
+        device: None,
         gap: None,
     };
     (new_connection, client)
@@ -134,7 +135,7 @@ impl TestShard {
         let names = || NameTable::new(Index::new(None).into(), 0);
         let total = TotalBacklog::new(settings.bounds.waiting, 1);
         let resume = ResumeState::new(settings.secrets.clone(), settings.node, Default::default());
-        let clients = Clients::new(names(), names(), total.into(), resume);
+        let clients = Clients::new(names(), names(), total.into(), resume, None);
         let registry = poll.registry().try_clone().unwrap();
         let shard = Shard::new(registry, inbox, settings, sink, clients);
         Self { poll, events: Events::with_capacity(1024), shard, _outside: outside }

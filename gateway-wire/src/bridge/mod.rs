@@ -30,7 +30,7 @@ pub use answer_value::AnswerValue;
 pub use handshake::{Login, NONCE_BYTES, Nonce, PROOF_BYTES, Producer, Proof};
 pub use merge::Aggregation;
 pub use raw::{BadValue, RawItems, RawPart, RawValue};
-pub use request::{Call, MAX_ELEMENTS, Names, Order, PhpStr, Query, Request, kind};
+pub use request::{Call, MAX_ELEMENTS, Names, Order, PhpStr, Query, Request, delivery, kind};
 pub use response::{ANSWER_HEAD, Reply};
 pub use routing::Route;
 pub use worker_event::{EventKind, MAX_WORKER_NAME, ServerToWorker, WorkerEvent, WorkerToServer};

@@ -199,6 +199,16 @@ pub mod kind {
     pub const BINARY: u8 = 2;
 }
 
+/// The bounds of what [`Order::Deliver`] keeps.
+pub mod delivery {
+    /// The longest message, in bytes.
+    pub const MAX_MESSAGE: usize = 64 << 10;
+    /// How long a message waits if the application says nothing else, in seconds: seven days.
+    pub const DEFAULT_TTL: u64 = 7 * 86_400;
+    /// How long a message may wait at most, in seconds: thirty days.
+    pub const LONGEST_TTL: u64 = 30 * 86_400;
+}
+
 calls! {
     /// A call that changes something. An order for a client that is not connected does nothing.
     Order {
@@ -345,6 +355,29 @@ calls! {
             /// Whether it is a question that pages answer. Those that cannot answer do not get it.
             asks: bool,
         },
+        /// Keeps a message in the inbox of a uid, and gives it to each of the uid's devices. The order is acknowledged once the message
+        /// is on disk.
+        17u8 => Deliver {
+            /// The uid, of 1 to [`MAX_NAME`](super::MAX_NAME) bytes.
+            uid: PhpStr<'a>,
+            /// The id of the message: 1 to 64 letters, digits, `_` and `-`. The same id again is the same message.
+            id: PhpStr<'a>,
+            /// The message: any bytes.
+            message: PhpStr<'a>,
+            /// How long the message waits, in seconds.
+            ttl: u64,
+            /// Only the newest message of the uid with this key is kept. Its form is that of the id.
+            replace: Option<PhpStr<'a>>,
+            /// Whether devices that come later get the message even if another device has acknowledged it.
+            for_new_devices: bool,
+            /// The kind of message for websocket clients: a constant of [`kind`]. An unknown one is [`kind::USUAL`].
+            kind: u8,
+        },
+        /// Forgets everything that the inbox has of a uid: messages, devices and receipts.
+        18u8 => Forget {
+            /// The uid.
+            uid: PhpStr<'a>,
+        },
     }
 }
 
@@ -447,6 +480,19 @@ calls! {
             id: u64,
             /// For how long answers are waited for, in milliseconds, if some clients have not given theirs.
             wait: u32,
+        },
+        /// Asks what has become of a message of the inbox. The answer is a list of maps, one for each uid that it was delivered to:
+        /// `uid`, `stored`, `expires`, `waiting`, and `devices`, a list of maps with `device`, `written`, `received` and `read`. Times are
+        /// milliseconds since 1970, or null.
+        123u8 => Receipt {
+            /// The id of the message.
+            id: PhpStr<'a>,
+        },
+        /// Asks what the inbox of a uid has. The answer is null for a uid that it does not know, or a map: `messages`, `bytes`, and
+        /// `devices`, a list of maps with `device`, `signed`, `waiting`, `lost` and `seen`.
+        124u8 => InboxOf {
+            /// The uid.
+            uid: PhpStr<'a>,
         },
         /// Asks for what is known of a client. The answer is a map of names to bools, ints, strings, lists of strings and nulls, or
         /// null when the client is not online.
@@ -605,6 +651,18 @@ mod tests {
                 except: vec![client],
                 asks: true,
             }),
+            Call::Order(Order::Deliver {
+                uid: text,
+                id: text,
+                message: text,
+                ttl: u64::MAX,
+                replace: Some(text),
+                for_new_devices: true,
+                kind: kind::BINARY,
+            }),
+            Call::Order(Order::Forget { uid: text }),
+            Call::Query(Query::Receipt { id: text }),
+            Call::Query(Query::InboxOf { uid: text }),
             Call::Query(Query::Delivered { id: 1 << 63 }),
             Call::Query(Query::Replies { id: 7, wait: 3000 }),
             Call::Query(Query::IsOnline { client }),

@@ -39,6 +39,7 @@ impl<'a> Order<'a> {
             Self::SendToGroups { groups, .. } => Route::Groups(groups),
             Self::Send { groups: Some(groups), .. } => Route::Groups(groups),
             Self::Ungroup { group } => Route::Groups(std::slice::from_ref(group)),
+            Self::Deliver { uid, .. } | Self::Forget { uid } => Route::Uids(std::slice::from_ref(uid)),
             Self::SendTracked { client: Some(client), .. } => Route::Client(*client),
             Self::SendTracked { uids: Some(names), .. } => Route::Uids(names),
             Self::SendTracked { groups: Some(names), .. } => Route::Groups(names),
@@ -60,6 +61,11 @@ impl<'a> Order<'a> {
     /// process before it has it.
     pub fn is_awaited(&self) -> bool {
         matches!(self, Self::BindUid { .. } | Self::JoinGroup { .. } | Self::UpdateSession { .. })
+    }
+
+    /// Tells whether the order takes effect on disk, which is waited for.
+    pub fn is_durable(&self) -> bool {
+        matches!(self, Self::Deliver { .. } | Self::Forget { .. })
     }
 
     /// Makes the part of the order for `clients`, some of those that it concerns. The caller has already taken out the clients that

@@ -16,6 +16,8 @@ pub(super) const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 const LEEWAY: u64 = 60;
 /// Longest `jti`, in bytes.
 const MAX_ONCE: usize = 128;
+/// Longest `dev`, in bytes.
+const MAX_DEVICE: usize = 64;
 
 /// The claims of a token: what the application says of the client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Claims {
     pub session: Map<String, Value>,
     /// The name under which the token is good once only, of 1 to 128 bytes: the claim `jti`.
     pub once: Option<String>,
+    /// The name of the client's device in the inbox, of 1 to 64 bytes: the claim `dev`.
+    pub device: Option<String>,
 }
 
 /// Why a token is refused, or cannot be made.
@@ -87,6 +91,8 @@ struct Payload {
     session: Map<String, Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dev: Option<String>,
 }
 
 impl Claims {
@@ -107,6 +113,7 @@ impl Claims {
             groups: payload.groups,
             session: payload.session,
             once: payload.jti,
+            device: payload.dev,
         };
         claims.validate()?;
         Ok(claims)
@@ -122,6 +129,7 @@ impl Claims {
             groups: self.groups.clone(),
             session: self.session.clone(),
             jti: self.once.clone(),
+            dev: self.device.clone(),
         };
         serde_json::to_vec(&payload).map_err(|error| bad(error.to_string()))
     }
@@ -150,6 +158,9 @@ impl Claims {
         }
         if !self.groups.iter().all(|group| is_name(group)) {
             return Err(bad(format!("each of groups must have 1 to {MAX_NAME} bytes")));
+        }
+        if self.device.as_ref().is_some_and(|device| !(1..=MAX_DEVICE).contains(&device.len())) {
+            return Err(bad(format!("dev must have 1 to {MAX_DEVICE} bytes")));
         }
         match &self.once {
             Some(once) if !(1..=MAX_ONCE).contains(&once.len()) => {

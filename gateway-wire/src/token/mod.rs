@@ -87,6 +87,7 @@ mod tests {
             groups: vec!["news".to_owned(), "房间".to_owned()],
             session: serde_json::from_str(r#"{"name":"Ann","5":[1,2.5,null,true,{}]}"#).unwrap(),
             once: Some("x1".to_owned()),
+            device: Some("phone".to_owned()),
         }
     }
 

@@ -7,6 +7,7 @@
 mod argument;
 mod clients;
 mod compound;
+mod deliver_options;
 mod names;
 mod read;
 mod scalars;
@@ -15,6 +16,7 @@ mod strings;
 pub(crate) use argument::Argument;
 pub(crate) use clients::{Client, ClientOrCurrent, Except, Only};
 pub(crate) use compound::{Anything, ArrayArgument, Callable, JsonObject};
+pub(crate) use deliver_options::DeliverOptions;
 pub(crate) use names::{ExceptGroups, GroupOrEverybody, Name, NameKind, NameList, Names};
 pub(crate) use scalars::{Binary, Flag, Patience, Seconds, SendRaw, Timeout};
 pub(crate) use strings::{Message, Text, UntrustedString};

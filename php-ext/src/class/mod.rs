@@ -4,10 +4,12 @@ mod bind;
 mod current;
 mod diagnostics;
 mod gateway_events;
+mod inbox;
 mod lists;
 mod method;
 mod proof;
 mod query;
+mod random;
 mod send;
 mod session;
 mod token;
@@ -30,7 +32,7 @@ use crate::{class_entries, ini, values};
 ///
 /// The engine lets a subclass change the arguments only of constructors, so these methods are flagged as constructors. This has
 /// no other effect, since a class notes separately which method is its constructor; but `#[\Override]` does not work for them.
-const OVERRIDDEN_AT_WILL: [&str; 19] = [
+const OVERRIDDEN_AT_WILL: [&str; 23] = [
     "sendToAll",
     "sendToGroup",
     "closeUid",
@@ -48,6 +50,10 @@ const OVERRIDDEN_AT_WILL: [&str; 19] = [
     "sendToUidCounted",
     "sendToGroupCounted",
     "ask",
+    "deliverToUid",
+    "receipt",
+    "inboxOf",
+    "forget",
     "lastError",
     "stats",
 ];
@@ -68,6 +74,7 @@ pub(crate) fn register() -> Result<()> {
         session::methods(),
         token::methods(),
         tracked::methods(),
+        inbox::methods(),
         proof::methods(),
         current::methods(),
         diagnostics::methods(),

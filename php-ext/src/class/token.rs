@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gateway_wire::token::Claims;
 
 use super::method::methods;
+use super::random;
 use crate::args::{Flag, JsonObject, Name, NameKind, NameList, Seconds};
 use crate::errors::Failure;
 use crate::json;
@@ -20,7 +21,8 @@ methods! {
             not_before: None,
             groups: groups.into_iter().map(|group| json::text(group)).collect::<Result<_, _>>()?,
             session: session.0,
-            once: if once.0 { Some(random()?) } else { None },
+            device: None,
+            once: if once.0 { Some(random::name()?) } else { None },
         };
         let key = call.properties()?.token_key()?;
         key.mint(&claims).map_err(|error| Failure::Exception(format!("no token was made: {error}")))
@@ -32,11 +34,4 @@ fn expiry(ttl: i64) -> Result<u64, Failure> {
     let ttl = ttl.ok_or_else(|| Failure::Exception("a token's time must be a second or more".to_owned()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     Ok(now.saturating_add(ttl))
-}
-
-/// A random name, which no other token has.
-fn random() -> Result<String, Failure> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::Exception(format!("no random numbers: {error}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -6,6 +6,7 @@ use gateway_wire::ClientId;
 use gateway_wire::bridge::{Order, PhpStr, Query};
 
 use super::method::{MethodCall, methods};
+use super::random;
 use crate::args::{Except, Message, Name, Names, Timeout};
 use crate::errors::Failure;
 use crate::process::{order, query, query_longer};
@@ -31,7 +32,7 @@ methods! {
             Ok(client) => Receivers { client: Some(client), ..Receivers::default() },
             Err(_) => Receivers { uids: Some(vec![name]), ..Receivers::default() },
         };
-        let id = random()?;
+        let id = random::number()?;
         order(call.properties()?, to.order(id, message.wire(), true))?;
         let replies = Query::Replies { id, wait: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX) };
         query_longer(call.properties()?, wait, replies, |answer| {
@@ -61,7 +62,7 @@ impl<'a> Receivers<'a> {
 
 /// Sends a message, and gives how many clients have taken it.
 fn counted(call: &MethodCall, message: &Message, to: Receivers) -> Result<PhpArray, Failure> {
-    let id = random()?;
+    let id = random::number()?;
     order(call.properties()?, to.order(id, message.wire(), false))?;
     query(call.properties()?, Query::Delivered { id }, values::fields)
 }
@@ -76,8 +77,4 @@ fn within(given: Option<f64>, most: Duration) -> Result<Duration, Failure> {
             "the time for answers must be above 0 and at most Gateway::$connectTimeout, which is {most} seconds"
         ))
     })
-}
-
-fn random() -> Result<u64, Failure> {
-    getrandom::u64().map_err(|error| Failure::Exception(format!("no random numbers: {error}")))
 }

@@ -125,7 +125,7 @@ fn uses(code: &str) -> Vec<(bool, &str)> {
         let line = rest[..at].rfind('\n').map_or(0, |end| end + 1);
         let before = &rest[line..at];
         rest = &rest[at + 4..];
-        if before.is_empty() || before.starts_with("pub") {
+        if before.is_empty() || before.starts_with("pub") && before.ends_with([' ', ')']) {
             let end = rest.find(';').unwrap_or(rest.len());
             found.push((before.starts_with("pub"), &rest[..end]));
             rest = &rest[end..];

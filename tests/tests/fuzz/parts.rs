@@ -53,14 +53,15 @@ pub(crate) fn hub(shards: usize, resume: ResumeLimits, router: &Arc<Router>) -> 
             waiting: 16 << 20,
         },
     };
-    Hub::start(shards, [7; 16], &settings, Box::new(EventForwarders(Arc::clone(router))), None)
+    Hub::start(shards, [7; 16], &settings, Box::new(EventForwarders(Arc::clone(router))), None, None)
 }
 
 /// What serves PHP.
 pub(crate) fn backend(hub: &Arc<Hub>, router: Arc<Router>) -> Arc<Backend> {
     let logins = Arc::new(LoginLimits::new(Secret::default()));
     Arc::new(Backend {
-        gateway: Gateway::new(Arc::clone(hub), NODE, MessageKind::Text, 10_000, Vec::new(), None).into(),
+        gateway: Gateway::new(Arc::clone(hub), NODE, MessageKind::Text, 10_000, Vec::new(), None, None)
+            .into(),
         bridge: Bridge::new(Arc::clone(&logins), 1),
         gatewayworker: GatewayWorker::new(logins, NODE),
         workers: router,

@@ -76,6 +76,7 @@ impl Target {
                 early: Box::default(),
                 handshake: None,
                 slot: None,
+                device: None,
                 gap: None,
             };
             self.hub.adopt(new_connection, None).await?;

@@ -310,6 +310,7 @@ fn connect_tokens() -> anyhow::Result<()> {
         groups: vec!["news".to_owned(), "7".to_owned()],
         session,
         once: Some("x".to_owned()),
+        device: Some("phone".to_owned()),
     };
     let small = Claims { uid: "\u{623f}".to_owned(), expires: u64::MAX, ..Claims::default() };
     let good = [key.mint(&whole)?, key.mint(&small)?].map(String::into_bytes);

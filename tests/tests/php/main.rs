@@ -1,6 +1,7 @@
 //! End to end tests that need PHP with the extension (`make test-php`).
 
 mod client_info;
+mod inbox;
 mod parked_clients;
 mod php_pushes;
 mod register_tls;

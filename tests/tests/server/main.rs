@@ -12,6 +12,7 @@ mod deflate;
 mod drain;
 mod handshakes;
 mod http_api;
+mod inbox;
 mod limits;
 mod listeners;
 mod operations;

@@ -107,8 +107,9 @@ impl Bound {
         }
         self.acknowledged = seq;
         self.progress_at = now;
-        while let Some((_, bytes)) = self.in_flight.pop_front_if(|(sent, _)| *sent <= seq) {
+        while let Some((_, bytes)) = self.in_flight.front().filter(|(sent, _)| *sent <= seq) {
             self.bytes -= bytes;
+            self.in_flight.pop_front();
         }
         Some(seq)
     }

@@ -1,5 +1,6 @@
 //! The bridge's server side: one task for each PHP process.
 
+mod durable_orders;
 mod event_codec;
 mod goodbye;
 mod in_flight;
@@ -7,6 +8,7 @@ mod io;
 mod login;
 mod producers;
 mod progress_file;
+mod refused_orders;
 mod session;
 mod worker;
 

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gateway_wire::bridge::Producer;
 use tokio::sync::{OwnedMutexGuard, watch};
 
+use super::refused_orders::RefusedOrders;
+
 /// Number of producers without a connection whose progress is remembered. Beyond it the server forgets those whose connection
 /// ended first.
 const REMEMBERED: usize = 100_000;
@@ -35,6 +37,8 @@ struct Entry {
 pub(super) struct Progress {
     /// The sequence number of the latest order that took effect.
     pub(super) applied: u64,
+    /// The durable orders that failed, of which PHP may not have heard.
+    pub(super) refused: RefusedOrders,
 }
 
 /// The exclusive right of one connection to carry out a producer's orders.
@@ -88,7 +92,7 @@ impl Producers {
     pub(in crate::php) fn go_on(&self, producers: impl Iterator<Item = (Producer, u64)>) {
         let mut table = self.table();
         for (producer, applied) in producers.take(REMEMBERED) {
-            let progress = Arc::new(tokio::sync::Mutex::new(Progress { applied }));
+            let progress = Arc::new(tokio::sync::Mutex::new(Progress { applied, ..Progress::default() }));
             let claims = watch::Sender::default();
             let claim = *claims.borrow();
             table.known.insert(producer, Entry { progress, claims });
@@ -102,6 +106,11 @@ impl Producers {
 }
 
 impl ProducerLease {
+    /// The process whose orders these are.
+    pub(super) fn producer(&self) -> Producer {
+        self.producer
+    }
+
     /// Completes when a newer connection claims the producer.
     pub(super) fn wanted(&self) -> impl Future<Output = ()> + use<> {
         let (mut claims, claim) = (self.claims.clone(), self.claim);

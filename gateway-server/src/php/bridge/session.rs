@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gateway_wire::bridge::{Call, DecodeError, Login, MAX_ELEMENTS, Query, Reply, Request, frame};
 
+use super::durable_orders::DurableOrders;
 use super::goodbye::hang_up;
 use super::io::{Connection, Ended};
 use super::login::login;
@@ -49,7 +50,9 @@ pub(in crate::php) async fn serve(
         Ok((login, proof)) => {
             connection.trust();
             let mut lease = bridge.producers.take(login.producer).await;
-            connection.reply(&Reply::Welcome { applied: lease.progress.applied, proof });
+            // What failed is to come again, so that PHP hears of it.
+            let applied = lease.progress.refused.settled(lease.progress.applied);
+            connection.reply(&Reply::Welcome { applied, proof });
             let result = Box::pin(session(&mut connection, backend, &mut lease)).await;
             bridge.producers.leave(lease);
             result
@@ -68,6 +71,7 @@ async fn session(
     let Backend { gateway, .. } = backend;
     let (wanted, called) = (lease.wanted(), backend.attendance.called(Rest::Calls));
     tokio::pin!(wanted, called);
+    let mut durable = DurableOrders::default();
     loop {
         // A newer connection takes over between frames only, so that no order is left half applied.
         tokio::select! {
@@ -81,9 +85,11 @@ async fn session(
             exchanged = connection.flush_and_read() => exchanged?,
         }
         let mut acked = None;
-        let taken = take(connection, backend, lease, (&mut wanted, &mut called), &mut acked).await;
+        let taken =
+            take(connection, backend, lease, &mut durable, (&mut wanted, &mut called), &mut acked).await;
         // What was carried out takes effect and is acknowledged even when a broken frame follows it.
         gateway.flush();
+        durable.settle(connection, lease).await;
         if let Some(seq) = acked {
             gateway.await_bindings().await;
             connection.reply(&Reply::Ack { seq });
@@ -98,6 +104,7 @@ async fn take(
     connection: &mut Connection,
     backend: &Backend,
     lease: &mut ProducerLease,
+    durable: &mut DurableOrders,
     (wanted, called): (&mut (impl Future<Output = ()> + Unpin), &mut (impl Future<Output = ()> + Unpin)),
     acked: &mut Option<u64>,
 ) -> Result<(), Ended> {
@@ -109,6 +116,7 @@ async fn take(
             if let Some(seq) = Request::with_too_many_elements(content).map_err(bad)? {
                 let message =
                     format!("a call has more than {MAX_ELEMENTS} names or clients: make several of it");
+                durable.settle(connection, lease).await;
                 connection.reply(&Reply::Error { seq, message });
                 lease.progress.applied = seq.max(lease.progress.applied);
                 *acked = Some(lease.progress.applied);
@@ -117,25 +125,43 @@ async fn take(
             if may_carry_out(content.len(), || Request::elements(content)).is_err() {
                 let seq = Request::seq(content).map_err(bad)?;
                 let message = "the server has no memory for this call now: send less, or later".to_owned();
+                durable.settle(connection, lease).await;
                 connection.reply(&Reply::Error { seq, message });
                 lease.progress.applied = seq.max(lease.progress.applied);
                 *acked = Some(lease.progress.applied);
                 continue;
             }
             let request = Request::decode(content).map_err(bad)?;
+            durable.note_begin(request.seq, lease);
             match &request.call {
                 Call::Order(order) => {
                     // An order that took effect before a lost connection is sent again, and must not take effect twice.
-                    if request.seq > lease.progress.applied {
+                    let seq = request.seq;
+                    if seq <= lease.progress.applied {
+                        if let Some(why) = lease.progress.refused.why(seq).filter(|_| order.is_durable()) {
+                            let message = why.to_owned();
+                            connection.reply(&Reply::Error { seq, message });
+                        }
+                    } else if order.is_durable() {
+                        durable.add(gateway, order, seq, lease).await;
+                        lease.progress.applied = seq;
+                        if durable.are_many() {
+                            gateway.flush();
+                            durable.settle(connection, lease).await;
+                        }
+                    } else {
                         if let Err(error) = gateway.execute(order, Some(content)).await? {
                             let message = error.to_string();
-                            connection.reply(&Reply::Error { seq: request.seq, message });
+                            durable.settle(connection, lease).await;
+                            connection.reply(&Reply::Error { seq, message });
                         }
-                        lease.progress.applied = request.seq;
+                        lease.progress.applied = seq;
                     }
-                    *acked = Some(lease.progress.applied);
+                    *acked = Some(lease.progress.refused.confirmable(seq, lease.progress.applied));
                 }
                 Call::Query(query) => {
+                    gateway.flush();
+                    durable.settle(connection, lease).await;
                     let answered = {
                         let mut asked = connection.asked(request.seq);
                         tokio::select! {

@@ -421,12 +421,12 @@ async fn count_messages(client: std::net::TcpStream, counts: watch::Sender<BTree
 }
 
 async fn simulate(goes_elsewhere: bool) {
-    let hub = Hub::start(1, [0; 16], &settings(), Box::new(BuiltInSink), None).unwrap();
+    let hub = Hub::start(1, [0; 16], &settings(), Box::new(BuiltInSink), None, None).unwrap();
     let hub = Arc::new(hub);
     let (connection, client) = new_connection(Encoding::Text);
     hub.adopt(connection, None).await.unwrap();
     let id = hub.clients(None).await.unwrap()[0];
-    let gateway = Gateway::new(Arc::clone(&hub), NODE, MessageKind::Text, 10_000, Vec::new(), None);
+    let gateway = Gateway::new(Arc::clone(&hub), NODE, MessageKind::Text, 10_000, Vec::new(), None, None);
     let port = RegisterPort::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = port.address().unwrap();
     let mut process = Process::start(backend(&gateway.into(), 77), port, None);

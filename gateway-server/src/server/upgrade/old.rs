@@ -22,6 +22,7 @@ use crate::handover::{
     STATE_VERSION, Sender, checks, give, start_within,
 };
 use crate::hub::FrozenHub;
+use crate::inbox::pause::AtRest;
 use crate::lifecycle::stop::StopSignals;
 use crate::lifecycle::systemd;
 use crate::listener::{ClosedGate, HandshakeGate};
@@ -65,6 +66,7 @@ impl Server {
             closed: None,
             requests: None,
             moves: None,
+            inbox: None,
             php: None,
             predecessors: Vec::new(),
             frozen: None,
@@ -117,6 +119,8 @@ struct Giving<'a> {
     requests: Option<OwnedSemaphorePermit>,
     /// Keeps clients from moving to or from other nodes.
     moves: Option<MovesAtRest>,
+    /// The store, which is closed.
+    inbox: Option<AtRest>,
     /// PHP's connections, which have come to rest.
     php: Option<PhpAtRest>,
     /// The processes before this one that have something left to do.
@@ -167,6 +171,11 @@ impl Giving<'_> {
         let live = &self.server.live;
         let settings = live.register_ports.borrow().clone();
         self.php = Some(php::rest(&live.backend, &settings, REST).await.map_err(in_words)?);
+        if let Some(inbox) = live.backend.gateway.inbox() {
+            let at_rest = tokio::time::timeout(REST, inbox.rest()).await;
+            let at_rest = at_rest.map_err(|_| "the disk of the store does not answer")?;
+            self.inbox = Some(at_rest.map_err(in_words)?);
+        }
         // PHP's calls needed the other nodes until now.
         match &self.server.cluster {
             Some(cluster) => cluster.rest(REST).await,
@@ -230,6 +239,7 @@ impl Giving<'_> {
             Ok(carrier) => self.server.carrier = carrier,
             Err(error) => error!("upgrade: the TLS clients are lost: {error:#}"),
         }
+        self.inbox.into_iter().for_each(AtRest::leave);
         self.server.sockets.give_files_away();
         self.server.live.operations.replace();
         systemd::replaced_by(pid);
@@ -238,8 +248,8 @@ impl Giving<'_> {
 
     /// The clients stay. Serves on, and accepts again if that has ceased.
     async fn go_on(self, accepts: bool) {
-        let Self { server, php, predecessors, frozen, closed, requests, moves, .. } = self;
-        drop((frozen, closed, requests, moves));
+        let Self { server, php, predecessors, frozen, closed, requests, moves, inbox, .. } = self;
+        drop((frozen, closed, requests, moves, inbox));
         if let Some(cluster) = &server.cluster {
             cluster.go_on();
         }

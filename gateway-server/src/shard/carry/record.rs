@@ -84,6 +84,9 @@ pub(super) struct CarriedClient {
     pub(super) resume: Option<Box<CarriedResume>>,
     /// What the event sink knows of the client.
     pub(super) events: Option<ByteBuf>,
+    /// The client's device in the inbox, as [`Device::as_row`] gives it. Servers without an inbox write records without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) device: Option<(u8, String)>,
 }
 
 /// What waits for a client.
@@ -225,6 +228,7 @@ mod tests {
             meter: Some(CarriedMeter { at: -7, messages: 1.5, bytes: 1000.25 }),
             resume: None,
             events: Some(bytes("known")),
+            device: None,
         }
     }
 
@@ -270,6 +274,13 @@ mod tests {
     fn batches_of_every_released_version_are_read() {
         assert_eq!(Batch::from_bytes(GOLDEN).unwrap(), batch());
         assert_eq!(batch().to_bytes(), GOLDEN);
+    }
+
+    #[test]
+    fn the_device_of_a_client_is_read_where_it_is_written() {
+        let client = CarriedClient { device: Some((2, "phone".to_owned())), ..connected() };
+        let batch = Batch { header: 1, items: vec![Item::Client(Box::new(client))] };
+        assert_eq!(Batch::from_bytes(&batch.to_bytes()).unwrap(), batch);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::record::{
     Batch, CarriedClient, CarriedInflating, CarriedMeter, CarriedOutbox, CarriedPartial, CarriedShard, Item,
     phase_of,
 };
+use crate::inbox::model::Device;
 use crate::net::RateLimitKey;
 use crate::protocol::websocket::{
     CompressedParts, FragmentsParts, InflatingParts, PartialFrames, PartialParts,
@@ -129,6 +130,13 @@ impl Shard {
             let at = client.deadline.map(|at| clock.instant(at));
             let at = at.unwrap_or_else(|| Instant::now() + self.settings.close_timeout);
             self.closing.push_back((at, key, connection_id));
+        }
+        if let Some((sort, name)) = &client.device
+            && self.clients.inbox_notes.is_some()
+        {
+            let device = Device::from_row(*sort, name).filter(Device::is_valid);
+            let device = device.ok_or(contradiction("the device of a client"))?;
+            self.clients.connections[key].extra_mut().rare_mut().device = Some(device);
         }
         self.restore_names(key, &client);
         if let Some(session) = client.session {

@@ -18,6 +18,7 @@ use super::record::{
     Batch, CarriedClient, CarriedCounts, CarriedFrames, CarriedInflating, CarriedMeter, CarriedOutbox,
     CarriedPartial, CarriedShard, Item, phase_number,
 };
+use crate::inbox::model::Device;
 use crate::net::relay_pair;
 use crate::protocol::PartialMessage;
 use crate::protocol::websocket::{CompressedParts, FragmentsParts, InflatingParts, PartialParts};
@@ -201,6 +202,10 @@ impl Shard {
             resume,
             events: if is_known { self.events.export(connection_id) } else { None }
                 .map(|bytes| ByteBuf::from(&bytes[..])),
+            device: match connection.device() {
+                Device::Shared => None,
+                named => Some((named.as_row().0, named.as_row().1.to_owned())),
+            },
         }
     }
 }
@@ -250,5 +255,6 @@ fn weight(client: &CarriedClient) -> usize {
     let chunks = client.outbox.as_ref().map_or(0, |outbox| NAME * outbox.chunks.len());
     let events = client.events.as_ref().map_or(0, |events| events.len());
     let resume = client.resume.as_ref().map_or(0, |resume| resume.weight());
-    ITEM + names + chunks + events + resume
+    let device = client.device.as_ref().map_or(0, |(_, name)| NAME + name.len());
+    ITEM + names + chunks + events + resume + device
 }

@@ -65,7 +65,7 @@ fn start() -> (Arc<ShardHandle>, impl FnOnce() + Send) {
     let (outside, inside) = inbox(waker.clone());
     let names = || NameTable::new(Arc::new(Index::new(None)), 0);
     let resume = ResumeState::new(settings.secrets.clone(), settings.node, Arc::default());
-    let clients = Clients::new(names(), names(), Arc::default(), resume);
+    let clients = Clients::new(names(), names(), Arc::default(), resume, None);
     let shard =
         Shard::new(poll.registry().try_clone().unwrap(), inside, settings, Box::new(BuiltInSink), clients);
     let steps = Arc::clone(&shard.steps);

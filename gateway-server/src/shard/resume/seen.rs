@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use gateway_wire::client_protocol::{AskId, Control, ControlError, Header, may_be_control};
+use gateway_wire::client_protocol::{AskId, Control, ControlError, Header, InboxPosition, may_be_control};
 
 use super::super::clients::Clients;
 use super::super::state::Shard;
@@ -29,6 +29,10 @@ pub(in crate::shard) enum Message<'m> {
     Application(&'m [u8]),
     /// The answer to a question.
     Answer(AskId, &'m str),
+    /// The page has handled all messages of its inbox up to here.
+    Got(InboxPosition),
+    /// The page's user has read a message of the inbox.
+    Read(InboxPosition),
 }
 
 impl ResumeState {
@@ -60,8 +64,10 @@ impl ResumeState {
                 let message = received.message.map(|text| Message::Application(text.as_bytes()));
                 message.or(match received.header {
                     Some(Header::Answer(id, answer)) => Some(Message::Answer(id, answer)),
-                    // Only a server says the others, and it has no inbox for pages to speak of.
-                    Some(_) | None => None,
+                    Some(Header::Got(at)) => Some(Message::Got(at)),
+                    Some(Header::Read(at)) => Some(Message::Read(at)),
+                    // Only a server says these.
+                    Some(Header::Ask(..) | Header::Inbox(_) | Header::Lost(_)) | None => None,
                 })
             }
             Err(error) => {

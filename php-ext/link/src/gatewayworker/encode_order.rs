@@ -29,6 +29,8 @@ pub(super) enum Unsupported {
         "GatewayWorker's gateways cannot say what has become of a message, or ask pages; gateway-server can"
     )]
     Tracked,
+    #[error("GatewayWorker's gateways keep no messages for users who are not there; gateway-server can")]
+    Inbox,
     #[error("a GatewayWorker server gives its clients no proof of who they are")]
     Proof,
     #[error("a GatewayWorker register has no nodes that a worker of gateway-server could join")]
@@ -86,6 +88,7 @@ pub(super) fn commands_for<'a>(order: &Order<'a>) -> Result<OrderCommands<'a>, U
         }
         Order::Send { .. } | Order::CloseUids { .. } => return Err(Unsupported::Options),
         Order::SendTracked { .. } => return Err(Unsupported::Tracked),
+        Order::Deliver { .. } | Order::Forget { .. } => return Err(Unsupported::Inbox),
         Order::Never(never, _) => match *never {},
     })
 }

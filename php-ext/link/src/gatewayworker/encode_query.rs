@@ -73,6 +73,7 @@ pub(super) fn commands_for<'a>(query: &Query<'a>) -> Result<QueryCommands<'a>, U
         }
         Query::ProofOfClient { .. } => return Err(Unsupported::Proof),
         Query::Delivered { .. } | Query::Replies { .. } => return Err(Unsupported::Tracked),
+        Query::Receipt { .. } | Query::InboxOf { .. } => return Err(Unsupported::Inbox),
         Query::Nodes {} => return Err(Unsupported::Nodes),
         Query::Never(never, _) => match *never {},
     })

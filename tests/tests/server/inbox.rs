@@ -1,0 +1,259 @@
+//! Messages for users who are not there: they are on disk before PHP hears that they are kept, and each device gets them.
+
+use std::path::{Path, PathBuf};
+
+use gateway_tests::{
+    Client, FromInbox, PhpPeer, ResumingPage, Server, eventually, new_producer, server_binary, soon,
+};
+use gateway_wire::bridge::{AnswerValue, Order, Producer, Query, Reply};
+use serde_bytes::Bytes;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+fn bytes(text: &str) -> &Bytes {
+    Bytes::new(text.as_bytes())
+}
+
+/// A folder for a store.
+struct Store(TempDir);
+
+impl Store {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self(tempfile::tempdir()?))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("inbox")
+    }
+
+    /// Starts a server with the store, and logs in as this PHP process.
+    async fn start_as(&self, producer: Producer) -> anyhow::Result<(Server, PhpPeer)> {
+        let path = self.path();
+        let flags = ["--operations", "127.0.0.1:0", "--shards", "2", "--store", text(&path)];
+        let server = Server::start(&flags).await?;
+        let php = PhpPeer::connect_as(server.register[0], producer, b"").await?;
+        Ok((server, php))
+    }
+
+    async fn start(&self) -> anyhow::Result<(Server, PhpPeer)> {
+        self.start_as(new_producer()).await
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+/// A page of a device that is bound to a uid.
+async fn page(server: &Server, php: &mut PhpPeer, device: &str, uid: &str) -> anyhow::Result<ResumingPage> {
+    let mut page = ResumingPage::default();
+    let tcp = soon("connecting", TcpStream::connect(server.websocket)).await??;
+    page.over(tcp, &format!("/?device={device}"), &[]).await?;
+    php.bind(page.id()?, uid).await?;
+    Ok(page)
+}
+
+fn field<'v>(value: &'v AnswerValue, name: &str) -> &'v AnswerValue {
+    let AnswerValue::Map(fields) = value else { return &AnswerValue::Null };
+    let found = fields.iter().find(|(key, _)| *key == AnswerValue::Str(name.as_bytes().to_vec()));
+    found.map_or(&AnswerValue::Null, |(_, value)| value)
+}
+
+fn list(value: &AnswerValue) -> &[AnswerValue] {
+    if let AnswerValue::List(values) = value { values } else { &[] }
+}
+
+/// The number of messages that wait for each device of a uid, with its name.
+async fn waiting(php: &mut PhpPeer, uid: &str) -> anyhow::Result<Vec<(String, i64)>> {
+    let inbox = php.ask(Query::InboxOf { uid: bytes(uid) }).await?;
+    Ok(list(field(&inbox, "devices"))
+        .iter()
+        .filter_map(|device| match (field(device, "device"), field(device, "waiting")) {
+            (AnswerValue::Str(name), AnswerValue::Int(count)) => {
+                Some((String::from_utf8_lossy(name).into_owned(), *count))
+            }
+            _ => None,
+        })
+        .collect())
+}
+
+async fn nothing_waits(php: &mut PhpPeer, uid: &str) -> anyhow::Result<()> {
+    eventually("messages that wait", 0.0, async || {
+        Ok(waiting(php, uid).await?.iter().map(|(_, count)| *count).sum::<i64>() as f64)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_was_kept_reaches_each_device_once_also_after_a_kill() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let (server, mut php) = store.start().await?;
+    // Nobody has ever been there.
+    php.deliver("ann", "m1", "hello").await?;
+    php.acked().await?;
+    let mut phone = page(&server, &mut php, "phone", "ann").await?;
+    assert!(matches!(phone.inbox().await?, FromInbox::Message { is_new: false, id, message, .. }
+        if id == "m1" && message == "hello"));
+    let mut laptop = page(&server, &mut php, "laptop", "ann").await?;
+    assert_eq!(laptop.handle().await?, "hello");
+    php.deliver("ann", "m2", "second").await?;
+    php.acked().await?;
+    for page in [&mut phone, &mut laptop] {
+        assert!(
+            matches!(page.inbox().await?, FromInbox::Message { is_new: true, message, .. } if message == "second")
+        );
+    }
+    drop(server);
+    let (server, mut php) = store.start().await?;
+    // The phone has acknowledged neither, the laptop the first.
+    let mut phone = page(&server, &mut php, "phone", "ann").await?;
+    assert_eq!((phone.handle().await?, phone.handle().await?), ("hello".into(), "second".into()));
+    let mut laptop = page(&server, &mut php, "laptop", "ann").await?;
+    assert_eq!(laptop.handle().await?, "second");
+    nothing_waits(&mut php, "ann").await?;
+    php.deliver("ann", "m3", "third").await?;
+    assert_eq!((phone.handle().await?, laptop.handle().await?), ("third".into(), "third".into()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_order_that_is_sent_again_takes_effect_once_even_after_a_kill() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let producer = new_producer();
+    let (server, mut php) = store.start_as(producer).await?;
+    php.deliver("ben", "m1", "once").await?;
+    php.acked().await?;
+    // The store forgets the id, so that only the number of the order tells.
+    php.order(Order::Forget { uid: bytes("ben") }).await?;
+    php.acked().await?;
+    drop(server);
+    let (server, mut php) = store.start_as(producer).await?;
+    assert_eq!(php.applied, 0);
+    php.deliver("ben", "m1", "once").await?;
+    php.order(Order::Forget { uid: bytes("nobody") }).await?;
+    php.deliver("ben", "m2", "next").await?;
+    php.acked().await?;
+    let mut page = page(&server, &mut php, "phone", "ben").await?;
+    assert_eq!(page.handle().await?, "next");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_message_is_told() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let (server, mut php) = store.start().await?;
+    php.deliver("cat", "m1", "hi").await?;
+    let receipt = async |php: &mut PhpPeer| php.ask(Query::Receipt { id: bytes("m1") }).await;
+    let before = receipt(&mut php).await?;
+    assert!(matches!(field(&list(&before)[0], "stored"), AnswerValue::Int(1..)), "{before:?}");
+    assert_eq!(list(field(&list(&before)[0], "devices")), []);
+    let mut page = page(&server, &mut php, "phone", "cat").await?;
+    let FromInbox::Message { at, .. } = page.inbox().await? else { anyhow::bail!("no message") };
+    for (said, what) in [(at.got(), "received"), (at.read(), "read")] {
+        page.say_counted(said).await?;
+        eventually(what, 1.0, async || {
+            let receipt = receipt(&mut php).await?;
+            let device = list(field(&list(&receipt)[0], "devices")).first();
+            Ok(device.map_or(0.0, |device| f64::from(matches!(field(device, what), AnswerValue::Int(1..)))))
+        })
+        .await?;
+    }
+    assert_eq!(php.ask(Query::Receipt { id: bytes("unknown") }).await?, AnswerValue::List(vec![]));
+    assert_eq!(php.ask(Query::InboxOf { uid: bytes("unknown") }).await?, AnswerValue::Null);
+    Ok(())
+}
+
+#[tokio::test]
+async fn plain_clients_get_what_waits_and_what_is_new() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let (server, mut php) = store.start().await?;
+    for number in 0..200 {
+        php.deliver("dan", &format!("m{number}"), &format!("message {number}")).await?;
+    }
+    php.acked().await?;
+    let mut client = Client::connect(server.websocket).await?;
+    php.bind(client.id, "dan").await?;
+    for number in 0..200 {
+        assert_eq!(client.text().await?, format!("message {number}"));
+    }
+    php.deliver("dan", "new", "new").await?;
+    assert_eq!(client.text().await?, "new");
+    nothing_waits(&mut php, "dan").await?;
+    assert_eq!(waiting(&mut php, "dan").await?, [(String::new(), 0)]);
+    // Another client gets only what is new.
+    let mut other = Client::connect(server.websocket).await?;
+    php.bind(other.id, "dan").await?;
+    php.deliver("dan", "newer", "newer").await?;
+    assert_eq!((client.text().await?, other.text().await?), ("newer".into(), "newer".into()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_that_is_cut_gets_each_message_once() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let (server, mut php) = store.start().await?;
+    let mut page = page(&server, &mut php, "phone", "eve").await?;
+    let mut handled = Vec::new();
+    for round in 0..10 {
+        for number in 0..20 {
+            php.deliver("eve", &format!("m{round}-{number}"), &format!("{round}-{number}")).await?;
+        }
+        php.acked().await?;
+        for _ in 0..7 {
+            handled.push(page.handle().await?);
+        }
+        page.reset()?;
+        page.come_back(server.websocket).await?;
+    }
+    while handled.len() < 200 {
+        handled.push(page.handle().await?);
+    }
+    let expected: Vec<_> =
+        (0..10).flat_map(|round| (0..20).map(move |number| format!("{round}-{number}"))).collect();
+    assert_eq!(handled, expected);
+    nothing_waits(&mut php, "eve").await
+}
+
+#[tokio::test]
+async fn an_upgrade_hands_the_store_over() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let (mut server, mut php) = store.start().await?;
+    let mut page = page(&server, &mut php, "phone", "fay").await?;
+    php.deliver("fay", "m1", "before").await?;
+    php.acked().await?;
+    assert_eq!(page.handle().await?, "before");
+    php.deliver("fay", "m2", "unacknowledged").await?;
+    assert!(matches!(page.inbox().await?, FromInbox::Message { is_new: true, id, .. } if id == "m2"));
+    server.upgrade().await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    // The new process does not know whether the page has this one, which says that it may have been sent before.
+    assert!(matches!(page.inbox().await?, FromInbox::Message { is_new: false, id, .. } if id == "m2"));
+    php.deliver("fay", "m3", "after").await?;
+    assert_eq!(page.handle().await?, "after");
+    nothing_waits(&mut php, "fay").await
+}
+
+#[tokio::test]
+async fn a_server_without_a_store_says_so() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    php.deliver("gus", "m1", "lost?").await?;
+    let Reply::Error { seq: 1, message } = php.reply().await? else { anyhow::bail!("no error") };
+    assert!(message.contains("its setting `store` names no file"), "{message}");
+    let error = php.ask(Query::InboxOf { uid: bytes("gus") }).await.unwrap_err().to_string();
+    assert!(error.contains("`store`"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_servers_do_not_share_a_store() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let (server, _php) = store.start().await?;
+    let mut command = tokio::process::Command::new(server_binary()?);
+    command.args(["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0", "--store", text(&store.path())]);
+    let refused = soon("the end of the other server", command.kill_on_drop(true).output()).await??;
+    let log = String::from_utf8(refused.stderr)?;
+    assert!(log.contains("`store`: another process has") && !refused.status.success(), "{log}");
+    drop(server);
+    store.start().await.map(drop)
+}
