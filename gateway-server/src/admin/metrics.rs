@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use super::answer::{Answer, Refusal, answer};
 use super::exposition::Exposition;
 use super::snapshot::{Snapshot, Watched};
-use super::{Operations, cluster, relays};
+use super::{Operations, cluster, inbox, relays};
 use crate::telemetry::{abuse_log, logs};
 
 pub(super) async fn answer_metrics(operations: &Operations) -> Result<Answer, Refusal> {
@@ -19,6 +19,9 @@ pub(super) async fn answer_metrics(operations: &Operations) -> Result<Answer, Re
     php(&mut out, &snapshot);
     let clients = snapshot.sum(|shard| shard.clients as u64);
     cluster::metrics(&mut out, &operations.backend.gateway, clients);
+    if let Some(inbox) = operations.backend.gateway.inbox() {
+        inbox::metrics(&mut out, inbox);
+    }
     relays::metrics(&mut out, &operations.relays);
     process(&mut out, &snapshot);
     let kind = "text/plain; version=0.0.4; charset=utf-8";

@@ -10,6 +10,7 @@ mod cluster;
 mod dashboard;
 mod exposition;
 mod http;
+mod inbox;
 mod metrics;
 mod process;
 mod query;

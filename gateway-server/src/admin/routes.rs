@@ -124,6 +124,9 @@ async fn readiness(operations: &Operations) -> Answer {
     if let Some(problem) = operations.backend.gateway.cluster().and_then(Cluster::problem) {
         return text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n"));
     }
+    if let Some(problem) = operations.backend.gateway.inbox().and_then(|inbox| inbox.health().problem()) {
+        return text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n"));
+    }
     match operations.all_shards_answer().await {
         Ok(()) => text(StatusCode::OK, "ready\n"),
         Err(refusal) => text(refusal.status, format!("{}\n", refusal.message)),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Refusal, json};
 use super::snapshot::Snapshot;
 use super::text::text_of;
-use super::{Operations, cluster, relays};
+use super::{Operations, cluster, inbox, relays};
 use crate::telemetry::abuse_log;
 
 pub(super) async fn answer(operations: &Operations) -> Result<Answer, Refusal> {
@@ -57,6 +57,7 @@ pub(super) async fn answer(operations: &Operations) -> Result<Answer, Refusal> {
         "listeners": listeners.collect::<Vec<_>>(),
         "shards": snapshot.shards.iter().map(|shard| shard.clients).collect::<Vec<_>>(),
         "workers": workers.collect::<Vec<_>>(),
+        "inbox": inbox::status(&operations.backend.gateway),
         "relays": relays::status(&operations.relays),
         "cluster": cluster::status(&operations.backend.gateway, snapshot.sum(|shard| shard.clients as u64)),
         "offences": offences.map(|(kind, total)| (kind.to_owned(), total.into())).collect::<serde_json::Map<String, Value>>(),

@@ -20,6 +20,20 @@ pub enum Health {
     Ended,
 }
 
+impl Health {
+    /// Gives what is wrong, for operators; `None` if nothing is.
+    pub fn problem(&self) -> Option<String> {
+        match self {
+            Self::Working => None,
+            Self::Slow(time) => {
+                Some(format!("the disk of the store has not answered for {} s", time.as_secs()))
+            }
+            Self::Full(reason) | Self::Failed(reason) => Some(format!("the store fails: {reason}")),
+            Self::Ended => Some("the thread of the store has ended".to_owned()),
+        }
+    }
+}
+
 /// What the thread of a store notes of its health.
 pub(super) struct HealthNotes {
     begin: Instant,

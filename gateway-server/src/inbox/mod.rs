@@ -6,6 +6,7 @@
 pub mod bounds;
 #[cfg(test)]
 mod conformance;
+pub mod counts;
 pub mod delivery;
 pub mod health;
 pub mod memory_store;

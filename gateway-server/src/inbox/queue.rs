@@ -76,6 +76,10 @@ impl Queue {
         Ok(())
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Says whether no more than half of the bytes are taken, or the queue is closed.
     pub(super) fn has_room(&self) -> bool {
         let waiting = self.lock();

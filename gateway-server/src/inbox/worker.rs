@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::counts::InboxCounts;
 use super::delivery::{Delivery, Post};
 use super::health::{Health, HealthNotes};
 use super::model::Millis;
@@ -44,6 +45,7 @@ pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Store>, String> + Send>;
 /// Says that the thread has ended, however it does.
 pub(super) struct End {
     pub(super) queue: Arc<Queue>,
+    pub(super) counts: Arc<InboxCounts>,
     pub(super) health: Arc<HealthNotes>,
 }
 
@@ -97,6 +99,7 @@ impl Worker {
     }
 
     pub(super) fn run(mut self) {
+        self.count_totals();
         loop {
             if !self.opens() {
                 break;
@@ -135,6 +138,7 @@ impl Worker {
                 Ok(store) => {
                     self.store = Some(store);
                     self.end.health.commit_ends(Ok(()));
+                    self.count_totals();
                 }
                 Err(reason) => {
                     self.end.health.commit_ends(Err(&StoreError::Io(reason)));
@@ -179,6 +183,7 @@ impl Worker {
         if !operations.is_empty() {
             match self.commit(|store, now| store.apply(now, &operations)) {
                 Ok(mut outcomes) => {
+                    outcomes.iter().for_each(|outcome| self.end.counts.outcome(outcome));
                     let of_group = outcomes.split_off(count.min(outcomes.len()));
                     self.delivery.committed(outcomes);
                     self.tell_delivery(&operations[count..], &of_group);
@@ -190,6 +195,7 @@ impl Worker {
                 }
                 Err(error) => {
                     self.delivery.failed();
+                    self.end.counts.refuse(operations.len() - count);
                     for (_, answer) in group.answers {
                         let _ = answer.send(Err(error.clone()));
                     }
@@ -274,10 +280,19 @@ impl Worker {
         work: impl FnOnce(&mut dyn Store, Millis) -> Result<T, StoreError>,
     ) -> Result<T, Unavailable> {
         let now = self.now();
+        let begin = Instant::now();
         self.end.health.commit_begins();
         let result = self.store.as_mut().map_or(Err(closed()), |store| work(&mut **store, now));
         self.end.health.commit_ends(result.as_ref().map(|_| ()));
+        self.end.counts.commit(begin.elapsed());
+        self.count_totals();
         Ok(result?)
+    }
+
+    fn count_totals(&mut self) {
+        if let Some(Ok(totals)) = self.store.as_mut().map(|store| store.totals()) {
+            self.end.counts.totals(totals);
+        }
     }
 
     fn read(&mut self, read: Read) {

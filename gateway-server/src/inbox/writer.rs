@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::counts::{InboxCounts, InboxSnapshot};
 use super::delivery::Post;
 use super::health::{Health, HealthNotes};
 use super::model::{PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage};
@@ -38,6 +39,7 @@ impl Default for WriterSettings {
 pub struct WriterHandle {
     queue: Arc<Queue>,
     health: Arc<HealthNotes>,
+    counts: Arc<InboxCounts>,
     notes: InboxNotes,
 }
 
@@ -55,7 +57,11 @@ impl Writer {
         open: Opener,
         post: Box<dyn Post>,
     ) -> io::Result<Self> {
-        let end = End { queue: Arc::clone(&handle.queue), health: Arc::clone(&handle.health) };
+        let end = End {
+            queue: Arc::clone(&handle.queue),
+            counts: Arc::clone(&handle.counts),
+            health: Arc::clone(&handle.health),
+        };
         let worker = Worker::new(store, open, post, handle.notes.clone(), end);
         let thread = thread::Builder::new().name("inbox".into()).spawn(move || worker.run())?;
         Ok(Self { handle, thread })
@@ -76,11 +82,21 @@ impl WriterHandle {
     pub fn new(settings: WriterSettings) -> Self {
         let queue = Arc::new(Queue::new(settings.queue_bytes));
         let notes = InboxNotes::new(Arc::clone(&queue));
-        Self { queue, health: Arc::new(HealthNotes::new(settings.slow)), notes }
+        Self { queue, health: Arc::new(HealthNotes::new(settings.slow)), counts: Arc::default(), notes }
     }
 
     pub fn health(&self) -> Health {
         self.health.health()
+    }
+
+    /// What the store holds and has done.
+    pub fn counts(&self) -> InboxSnapshot {
+        self.counts.snapshot()
+    }
+
+    /// The bytes of the requests that wait.
+    pub fn queue_bytes(&self) -> usize {
+        self.queue.bytes()
     }
 
     /// Says whether the queue takes much more.

@@ -3,6 +3,7 @@
 
 mod clock;
 mod hangs;
+mod inbox;
 mod log;
 mod panics;
 

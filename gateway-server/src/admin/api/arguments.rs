@@ -24,6 +24,10 @@ pub(super) enum ArgumentKind {
     FlagOrUnset,
     /// An object or a list, which is an array in PHP.
     Session,
+    /// A whole number from 0 on.
+    Count,
+    /// One of these words.
+    Choice(&'static [&'static str]),
 }
 
 /// The description of one parameter of an operation.
@@ -43,6 +47,7 @@ enum Argument {
     /// Texts, names or one serialized session.
     Bytes(Vec<Vec<u8>>),
     Flag(bool),
+    Count(u64),
 }
 
 impl Arguments {
@@ -102,6 +107,13 @@ impl Arguments {
         }
     }
 
+    pub(super) fn count(&self, name: &str) -> Option<u64> {
+        match self.get(name)? {
+            Argument::Count(count) => Some(*count),
+            _ => None,
+        }
+    }
+
     pub(super) fn flag(&self, name: &str) -> bool {
         self.flag_or_unset(name) == Some(true)
     }
@@ -152,6 +164,13 @@ impl Parameter {
                 Ok(Argument::Bytes(vec![json_to_php(value)]))
             }
             (ArgumentKind::Session, _) => Err(wrong("an object")),
+            (ArgumentKind::Count, _) => {
+                value.as_u64().map(Argument::Count).ok_or_else(|| wrong("a whole number from 0 on"))
+            }
+            (ArgumentKind::Choice(words), _) => match value.as_str().filter(|word| words.contains(word)) {
+                Some(word) => Ok(Argument::Bytes(vec![word.as_bytes().to_vec()])),
+                None => Err(wrong(&words.join(" or "))),
+            },
         }
     }
 }

@@ -125,6 +125,8 @@ impl Parameter {
             ArgumentKind::Flag => json!({"type": "boolean", "default": false}),
             ArgumentKind::FlagOrUnset => json!({"type": "boolean"}),
             ArgumentKind::Session => json!({"type": ["object", "array"]}),
+            ArgumentKind::Count => json!({"type": "integer", "minimum": 0}),
+            ArgumentKind::Choice(words) => json!({"enum": words}),
         };
         schema["description"] = self.help.into();
         schema
@@ -139,6 +141,7 @@ impl Shape {
             Self::Count => json!({"type": "integer"}),
             Self::Text => json!({"type": ["string", "null"]}),
             Self::Fields => json!({"type": ["object", "null"]}),
+            Self::ListOfFields => json!({"type": "array", "items": {"type": "object"}}),
             Self::Session => json!({"type": ["object", "array", "null"]}),
             Self::Clients | Self::Names => json!({"type": "array", "items": {"type": "string"}}),
             Self::OfEach(_, shape) | Self::OfGroups(shape) | Self::OfClients(shape) => {

@@ -23,6 +23,8 @@ pub(super) enum Shape {
     Session,
     /// An object with the fields that the gateway knows, or null for a client that is not online.
     Fields,
+    /// A list of objects with the fields that the gateway knows.
+    ListOfFields,
     Clients,
     Names,
     /// An object with a result for each name that the argument gave.
@@ -50,10 +52,7 @@ impl Shape {
                     "a session holds an object, a reference or no finite number, which only PHP reads";
                 Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "not_plain", message)
             })?,
-            (Self::Fields, Wire::Map(fields)) => {
-                let fields = fields.iter().map(|(key, value)| Ok((name(key)?, field(value)?)));
-                fields.collect::<Result<Map<_, _>, Refusal>>()?.into()
-            }
+            (Self::Fields, Wire::Map(_)) | (Self::ListOfFields, Wire::List(_)) => field(value)?,
             (Self::Clients, Wire::List(list)) => {
                 list.iter().map(client).collect::<Result<Vec<_>, _>>()?.into()
             }
@@ -103,8 +102,11 @@ fn field(value: &Wire) -> Result<Value, Refusal> {
         Wire::Bool(is) => (*is).into(),
         Wire::Int(number) => (*number).into(),
         Wire::Str(bytes) => text(bytes),
-        Wire::List(list) => list.iter().map(name).collect::<Result<Vec<_>, _>>()?.into(),
-        Wire::Map(_) => return Err(unexpected()),
+        Wire::List(list) => list.iter().map(field).collect::<Result<Vec<_>, _>>()?.into(),
+        Wire::Map(fields) => {
+            let fields = fields.iter().map(|(key, value)| Ok((name(key)?, field(value)?)));
+            fields.collect::<Result<Map<_, _>, Refusal>>()?.into()
+        }
     })
 }
 

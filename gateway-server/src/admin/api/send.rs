@@ -1,6 +1,7 @@
 //! The operations that send. They use the plain orders, and the order with options when an option is given.
 
 use gateway_wire::ClientId;
+use gateway_wire::bridge::delivery::DEFAULT_TTL;
 use gateway_wire::bridge::{Order, PhpStr, kind};
 
 use super::arguments::Arguments;
@@ -52,6 +53,19 @@ pub(super) fn to_groups(arguments: &Arguments) -> Result<Order<'_>, Refusal> {
     })
 }
 
+/// Keeps a message for who is not there.
+pub(super) fn to_inbox(arguments: &Arguments) -> Result<Order<'_>, Refusal> {
+    Ok(Order::Deliver {
+        uid: arguments.text("uid")?,
+        id: arguments.text("id")?,
+        message: arguments.text("message")?,
+        ttl: arguments.count("ttl").unwrap_or(DEFAULT_TTL),
+        replace: arguments.optional_text("replace"),
+        for_new_devices: arguments.optional_text("new_device").is_some_and(|which| **which == *b"all"),
+        kind: kind_of(arguments),
+    })
+}
+
 /// The arguments that all of them have in common.
 struct Send<'a> {
     message: PhpStr<'a>,
@@ -70,11 +84,7 @@ struct Options<'a> {
 impl<'a> Send<'a> {
     fn read(arguments: &'a Arguments) -> Result<Self, Refusal> {
         let except_groups = arguments.list("exclude_group");
-        let kind = match arguments.flag_or_unset("binary") {
-            None => kind::USUAL,
-            Some(false) => kind::TEXT,
-            Some(true) => kind::BINARY,
-        };
+        let kind = kind_of(arguments);
         let has_options = !except_groups.is_empty() || kind != kind::USUAL;
         Ok(Self {
             message: arguments.text("message")?,
@@ -82,5 +92,13 @@ impl<'a> Send<'a> {
             raw: arguments.flag("raw"),
             options: has_options.then_some(Options { except_groups, kind }),
         })
+    }
+}
+
+fn kind_of(arguments: &Arguments) -> u8 {
+    match arguments.flag_or_unset("binary") {
+        None => kind::USUAL,
+        Some(false) => kind::TEXT,
+        Some(true) => kind::BINARY,
     }
 }

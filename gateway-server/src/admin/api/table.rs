@@ -2,7 +2,9 @@
 
 use gateway_wire::bridge::{Call, Order, Query};
 
-use super::arguments::ArgumentKind::{Client, Clients, Flag, FlagOrUnset, Name, Names, Session, Text};
+use super::arguments::ArgumentKind::{
+    Choice, Client, Clients, Count, Flag, FlagOrUnset, Name, Names, Session, Text,
+};
 use super::arguments::{ArgumentKind, Arguments, Parameter};
 use super::results::Shape;
 use super::send;
@@ -79,6 +81,24 @@ pub(super) static OPERATIONS: &[Operation] = operations! {
     sendToGroup(needs("group", Names, "the group, or several"), MESSAGE, EXCEPT, RAW, EXCEPT_GROUPS, BINARY)
         -> Shape::Nothing, "Sends to all members of a group, or of each of several",
         |a| order(send::to_groups(a)?);
+    deliverToUid(
+        UID,
+        MESSAGE,
+        needs("id", Text, "the id of the message; the same id again is the same message"),
+        takes("ttl", Count, "how many seconds it waits at most; without it 604800"),
+        takes("replace", Text, "only the newest message of the uid with this key is kept"),
+        takes("new_device", Choice(&["all", "unacknowledged"]), "which devices that come later get it"),
+        BINARY
+    ) -> Shape::Nothing, "Keeps a message for a uid, until each of its devices has it", |a| order(send::to_inbox(a)?);
+    receipt(needs("id", Text, "the id of the message")) -> Shape::ListOfFields,
+        "What has become of a message that was kept, for each uid that it is for", |a| query(Query::Receipt {
+            id: a.text("id")?,
+        });
+    inboxOf(UID) -> Shape::Fields, "What waits for a uid, by device; null for one of whom nothing is kept",
+        |a| query(Query::InboxOf { uid: a.text("uid")? });
+    forget(UID) -> Shape::Nothing, "Forgets everything that is kept of a uid", |a| order(Order::Forget {
+        uid: a.text("uid")?,
+    });
     closeUid(needs("uid", Names, "the uid, or several"), takes("message", Text, "sent before")) -> Shape::Nothing,
         "Closes all clients of a uid, or of each of several, once all that was sent to them has gone out",
         |a| order(Order::CloseUids {
