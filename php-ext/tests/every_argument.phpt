@@ -11,7 +11,9 @@ GatewayTest\skip_without_server();
 <?php
 require 'gateway.inc';
 
-$server = new GatewayTest\Server;
+$store = sys_get_temp_dir() . '/gateway-every-argument-' . getmypid();
+mkdir($store);
+$server = new GatewayTest\Server('', '127.0.0.1:0', '--store', "$store/inbox");
 Gateway::$registerAddress = $server->register;
 Gateway::$secretKey = '';
 Gateway::$tokenKey = 'a key';
@@ -77,7 +79,7 @@ function good(ReflectionParameter $parameter): mixed
         'client_id' => ID,
         'uids', 'groups', 'session' => ['x'],
         'session_str', 'bytes' => 'a:0:{}',
-        'message', 'uid', 'group', 'client_id_or_uid', 'name', 'proof' => 'x',
+        'message', 'uid', 'group', 'client_id_or_uid', 'id', 'name', 'proof' => 'x',
         'told' => fn () => 1,
         'worker' => null,
         default => $parameter->getDefaultValue(),
@@ -125,7 +127,10 @@ function note(int $level, string $message): bool
     return true;
 }
 
-/** All calls: [class, method, position, name of the value, arguments]. */
+/** The options of a delivery, with a good value for each. */
+const OPTIONS = ['ttl' => 60, 'id' => 'x', 'replace' => 'x', 'new_device' => 'all', 'binary' => true];
+
+/** All calls: [class, method, what is given, name of the value, arguments]. */
 function calls(): Generator
 {
     foreach (['Gateway', 'GatewayEvents'] as $class) {
@@ -137,8 +142,15 @@ function calls(): Generator
             foreach ($method->getParameters() as $position => $parameter) {
                 $others = array_map('good', $method->getParameters());
                 foreach (values() as $name => $value) {
-                    yield [$class, $method->name, $parameter, $name, array_replace($others, [$position => $value])];
+                    yield [$class, $method->name, "\$$parameter->name", $name, array_replace($others, [$position => $value])];
                     unset($value);
+                }
+                foreach ($parameter->name === 'options' ? OPTIONS : [] as $option => $good) {
+                    foreach (['good' => $good] + values() as $name => $value) {
+                        $options = [$option => $value];
+                        yield [$class, $method->name, "\$options[$option]", $name, array_replace($others, [$position => $options])];
+                        unset($value, $options);
+                    }
                 }
             }
         }
@@ -150,8 +162,8 @@ set_error_handler('note');
 $rows = $expected = [];
 foreach (calls() as [$class, $method, $parameter, $name, $arguments]) {
     $outcome = outcome($class, $method, $arguments);
-    $rows["$class::$method(\$$parameter->name)"][$outcome][] = $name;
-    $expected["$class::$method $parameter->name $name"] = $outcome;
+    $rows["$class::$method($parameter)"][$outcome][] = $name;
+    $expected["$class::$method $parameter $name"] = $outcome;
 }
 $all = array_keys(values());
 $arrays = array_filter($all, fn ($name) => $name[0] === '[');
@@ -187,7 +199,7 @@ $differences = $thrown = 0;
 foreach (calls() as [$class, $method, $parameter, $name, $arguments]) {
     $before = handed();
     $outcome = outcome($class, $method, $arguments);
-    $known = $expected["$class::$method $parameter->name $name"];
+    $known = $expected["$class::$method $parameter $name"];
     if (preg_match('/^(Warning|Deprecated), /', $known)) {
         $thrown++;
         // A deprecated method raises its notice before it does anything.
@@ -195,7 +207,7 @@ foreach (calls() as [$class, $method, $parameter, $name, $arguments]) {
     }
     if ($outcome !== $known || (str_contains($outcome, ': ') && handed() !== $before)) {
         $differences++;
-        echo "$class::$method(\$$parameter->name) with $name: $outcome, not $known; ", handed() - $before, " sent\n";
+        echo "$class::$method($parameter) with $name: $outcome, not $known; ", handed() - $before, " sent\n";
     }
 }
 var_dump($differences, $thrown > 100);
@@ -222,7 +234,7 @@ set_error_handler(function (int $level, string $message) use ($shake) {
 });
 $differences = 0;
 foreach (calls() as [$class, $method, $parameter, $name, $arguments]) {
-    $known = $expected["$class::$method $parameter->name $name"];
+    $known = $expected["$class::$method $parameter $name"];
     $given = [];
     foreach (array_keys($arguments) as $position) {
         $given[$position] = $arguments[$position];
@@ -240,12 +252,15 @@ foreach (calls() as [$class, $method, $parameter, $name, $arguments]) {
     $outcome = outcome($class, $method, $arguments);
     if ($outcome !== $known) {
         $differences++;
-        echo "$class::$method(\$$parameter->name) with $name: $outcome, not $known\n";
+        echo "$class::$method($parameter) with $name: $outcome, not $known\n";
     }
 }
 var_dump($differences, $shaken > 100);
 restore_error_handler();
 Gateway::getAllClientIdCount();
+$server->stop();
+array_map('unlink', glob("$store/*"));
+rmdir($store);
 echo "done\n";
 ?>
 --EXPECT--
@@ -476,7 +491,7 @@ Gateway::joinGroup($group)
         open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
         [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
         [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
-Gateway::leaveGroup($group)
+Gateway::leaveGroup($group) Gateway::forget($uid)
     Warning, null
         null, false, 0, 0.0, -0.0, '', '0', says '', []
     null
@@ -755,6 +770,107 @@ Gateway::ask($timeout)
     TypeError: must be of type ?float …
         '', '-', 'text', bytes, long, object, closure, enum, generator, says '', says text, says id, throws, open,
         closed, cycle, any array
+Gateway::deliverToUid($uid)
+    text
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, says '',
+        says text, says id, [], [keys], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [says ''], [says text], [says id]
+    PushGateway\GatewayException: the message was not delivered: the uid has 100000 bytes, more than the 1024 that one may have
+        long, [long]
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator, [object], [closure], [enum], [generator]
+    DomainException: thrown
+        throws, [throws]
+    TypeError: must be of type array|string|int …
+        open, closed
+    TypeError: must be of type a list of string|int …
+        cycle, [[]], [open], [closed], [cycle]
+Gateway::deliverToUid($message)
+    text
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, says '',
+        says text, says id, cycle, [], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [''], ['0'], ['-'], ['text'], [id], [open], [closed], [cycle]
+    PushGateway\GatewayException: the message was not delivered: it has 100000 bytes, more than the 65536 that are kept for who is not there
+        long
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed
+    DomainException: thrown
+        throws
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds text that is not UTF-8; encode it
+        [keys], [bytes]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds a number that is infinite or none; encode it
+        [NAN], [INF]
+    PushGateway\GatewayException: the message was not delivered: it has 100004 bytes, more than the 65536 that are kept for who is not there
+        [long]
+    PushGateway\GatewayException: the message is an array of which no JSON is made: it holds something other than null, booleans, integers, strings and arrays of them; encode it
+        [object], [enum], [says ''], [says text], [says id]
+    Exception: Serialization of 'Closure' is not allowed
+        [closure], [throws]
+    Exception: Serialization of 'Generator' is not allowed
+        [generator]
+Gateway::deliverToUid($options)
+    TypeError: must be of type array …
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long,
+        object, closure, enum, generator, says '', says text, says id, throws, open, closed
+    PushGateway\GatewayException: the message was not delivered: there is no option "0": there are id, ttl, replace, new_device and binary
+        cycle, [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0], [1.5], [NAN],
+        [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum], [generator], [says
+        ''], [says text], [says id], [throws], [open], [closed], [cycle]
+    text
+        []
+    PushGateway\GatewayException: the message was not delivered: there is no option "key": there are id, ttl, replace, new_device and binary
+        [keys]
+Gateway::deliverToUid($options[ttl])
+    text
+        good
+    PushGateway\GatewayException: the message was not delivered: ttl must be an int from 1 to 2592000, which are seconds
+        anything
+Gateway::deliverToUid($options[id])
+    text
+        good, null, 0, -1, PHP_INT_MIN, '0', '-', 'text', id
+    PushGateway\GatewayException: the message was not delivered: id must be 1 to 64 letters, digits, _ and -
+        false, true, 0.0, -0.0, 1.5, NAN, INF, '', bytes, long, object, closure, enum, generator, says '', says text,
+        says id, throws, open, closed, cycle, any array
+Gateway::deliverToUid($options[replace])
+    text
+        good, null, 0, -1, PHP_INT_MIN, '0', '-', 'text', id
+    PushGateway\GatewayException: the message was not delivered: replace must be 1 to 64 letters, digits, _ and -
+        false, true, 0.0, -0.0, 1.5, NAN, INF, '', bytes, long, object, closure, enum, generator, says '', says text,
+        says id, throws, open, closed, cycle, any array
+Gateway::deliverToUid($options[new_device])
+    text
+        good
+    PushGateway\GatewayException: the message was not delivered: new_device must be 'all' or 'unacknowledged'
+        anything
+Gateway::deliverToUid($options[binary])
+    text
+        good, null, false, true
+    PushGateway\GatewayException: the message was not delivered: binary must be a bool or null
+        0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, object, closure, enum,
+        generator, says '', says text, says id, throws, open, closed, cycle, any array
+Gateway::receipt($id)
+    Deprecated, array
+        null
+    array
+        false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says '',
+        says text, says id
+    TypeError: must be of type string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
+Gateway::inboxOf($uid)
+    null
+        null, false, 0, 0.0, -0.0, '', '0', long, says '', []
+    array
+        true, -1, PHP_INT_MIN, 1.5, NAN, INF, '-', 'text', bytes, id, says text, says id
+    Error: Object of class  … could not be converted to string
+        object, closure, enum, generator
+    DomainException: thrown
+        throws
+    TypeError: must be of type string|int …
+        open, closed, cycle, [keys], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
+        [-0.0], [1.5], [NAN], [INF], [''], ['0'], ['-'], ['text'], [bytes], [id], [long], [object], [closure], [enum],
+        [generator], [says ''], [says text], [says id], [throws], [open], [closed], [cycle]
 Gateway::isClientProof($client_id) Gateway::isClientProof($proof)
     false
         anything
