@@ -378,7 +378,10 @@ async fn the_examples_of_the_class_reference_are_true() -> anyhow::Result<()> {
     let file = folder.path().join("examples.php");
     std::fs::write(&file, script)?;
 
-    let server = Server::start(&[]).await?;
+    let server = Server::start_with(|command| {
+        command.arg("--store").arg(folder.path().join("store"));
+    })
+    .await?;
     let mut client = Client::connect(server.websocket).await?;
     let mut other = Client::connect(server.websocket).await?;
     let mut php = php()?;
