@@ -242,13 +242,13 @@ class Gateway extends Component
      * @param mixed $message a string is sent as it is, anything else as JSON
      * @return array{taken: int, waiting: int, gone: int, silent: list<string>}|null the connections whose system has taken
      * the message, those for which it waits, those that have gone meanwhile, and the nodes of a cluster that did not answer;
-     * null where nothing was sent
+     * null where a handler has held it back or the call has failed
      */
     public function sendToUidCounted(string|int|array $uid, mixed $message): ?array
     {
-        /** @var array{taken: int, waiting: int, gone: int, silent: list<string>}|null $counts */
+        /** @var array{taken: int, waiting: int, gone: int, silent: list<string>}|false|null $counts */
         $counts = $this->send('sendToUidCounted', $uid, $message, []);
-        return $counts;
+        return $counts ?: null;
     }
 
     /**
@@ -261,9 +261,9 @@ class Gateway extends Component
      */
     public function sendToGroupCounted(string|int|array $group, mixed $message, string|array|null $exclude = null): ?array
     {
-        /** @var array{taken: int, waiting: int, gone: int, silent: list<string>}|null $counts */
+        /** @var array{taken: int, waiting: int, gone: int, silent: list<string>}|false|null $counts */
         $counts = $this->send('sendToGroupCounted', $group, $message, compact('exclude'));
-        return $counts;
+        return $counts ?: null;
     }
 
     /**
@@ -272,13 +272,14 @@ class Gateway extends Component
      * @param string|int $clientIdOrUid twenty hex digits are a client_id
      * @param mixed $message a string is sent as it is, anything else as JSON
      * @param float|null $timeout how many seconds to wait at most, up to the connect timeout, which null stands for
-     * @return array<string, string|null> the answer of each, by client_id; null for one that has not answered
+     * @return array<string, string|null> the answer of each, by client_id; null for one that has not answered. It is empty, too,
+     * where a handler has held the question back or the call has failed
      */
     public function ask(string|int $clientIdOrUid, mixed $message, ?float $timeout = null): array
     {
-        /** @var array<string, string|null>|null $answers */
+        /** @var array<string, string|null>|false|null $answers */
         $answers = $this->send('ask', $clientIdOrUid, $message, compact('timeout'));
-        return $answers ?? [];
+        return $answers ?: [];
     }
 
     /**

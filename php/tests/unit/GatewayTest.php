@@ -64,6 +64,14 @@ final class GatewayTest extends TestCase
         $this->assertSame([], $this->gateway->ask('ann', 'x'));
     }
 
+    public function testWhatFailsWhileTheGatewayIsDownGivesNothing(): void
+    {
+        $this->gateway->failure = 'nobody listens';
+        $this->assertNull($this->gateway->sendToUidCounted('ann', 'm'));
+        $this->assertNull($this->gateway->sendToGroupCounted('news', 'm'));
+        $this->assertSame([], $this->gateway->ask('ann', 'm'));
+    }
+
     public function testWhoIsClosedHasGone(): void
     {
         $this->gateway->joinGroup('c1', 'news');
