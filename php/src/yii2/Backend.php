@@ -16,7 +16,9 @@ final class Backend
     private const SEND_PARAMETERS = ['sendToAll' => 6, 'sendToClient' => 4, 'sendToUid' => 6, 'sendToGroup' => 6];
 
     /** The methods that the extension alone has. */
-    private const BEYOND_GATEWAY_CLIENT = ['sendToUidCounted', 'sendToGroupCounted', 'ask'];
+    private const BEYOND_GATEWAY_CLIENT = [
+        'sendToUidCounted', 'sendToGroupCounted', 'ask', 'deliverToUid', 'receipt', 'inboxOf', 'forget',
+    ];
 
     public function __construct(private readonly string $class)
     {

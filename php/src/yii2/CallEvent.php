@@ -11,7 +11,10 @@ class CallEvent extends Event
 {
     public string $method = '';
 
-    /** @var string|int|list<string|int>|null uids, client_ids or groups; null stands for everybody, or for no receiver */
+    /**
+     * @var string|int|list<string|int>|null uids, client_ids or groups, or the id that a receipt is asked for; null stands for
+     * everybody, or for no receiver
+     */
     public string|int|array|null $to = null;
 
     /** The length of the message in bytes; null for calls without a message. */

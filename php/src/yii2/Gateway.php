@@ -283,6 +283,64 @@ class Gateway extends Component
     }
 
     /**
+     * Keeps a message until each device of a uid, or of each of several, has it: also for those that are not there. The server
+     * needs its setting `store`. What it cannot keep is told of by a warning of the extension at a later call or at the request's
+     * end: {@see receipt()} says at once whether a message is kept.
+     *
+     * @param string|int|array<string|int> $uid
+     * @param mixed $message a string is delivered as it is, anything else as JSON
+     * @param array<string, mixed> $options `ttl`, for how many seconds the message waits; `id`, by which it is known when it is
+     * delivered again; `replace`, a key of whose messages only the newest is kept; `new_device`, which is `all` if devices that
+     * come for the first time get it in any case; `binary`, whether plain websockets get it as binary or as text
+     * @return string|null the id of the message; null where a handler has held it back or the call has failed
+     */
+    public function deliverToUid(string|int|array $uid, mixed $message, array $options = []): ?string
+    {
+        $id = $this->send('deliverToUid', $uid, $message, $options, [$options]);
+        return is_string($id) ? $id : null;
+    }
+
+    /**
+     * Says what has become of a message that was delivered. Times are milliseconds since 1970; a null says that this has not
+     * happened. What a page says it has received or its user has read is a claim.
+     *
+     * @return list<array{uid: string, stored: int, expires: int, waiting: bool, devices: list<array{
+     *     device: string, signed: bool, written: ?int, received: ?int, read: ?int
+     * }>}> an entry for each uid; `[]` when the id is unknown, or its time has ended
+     */
+    public function receipt(string $id): array
+    {
+        /** @var list<array{uid: string, stored: int, expires: int, waiting: bool, devices: list<array{
+         *     device: string, signed: bool, written: ?int, received: ?int, read: ?int
+         * }>}> $receipts */
+        $receipts = $this->observed('receipt', [$id]);
+        return $receipts;
+    }
+
+    /**
+     * Says what waits for a uid, and for each of its devices. `lost` counts messages that had to go before a device had them,
+     * and `seen` is when it was last here, in milliseconds since 1970 and to within an hour.
+     *
+     * @return array{messages: int, bytes: int, devices: list<array{
+     *     device: string, signed: bool, waiting: int, lost: int, seen: int
+     * }>}|null null when the gateway knows nothing of the uid
+     */
+    public function inboxOf(string|int $uid): ?array
+    {
+        /** @var array{messages: int, bytes: int, devices: list<array{
+         *     device: string, signed: bool, waiting: int, lost: int, seen: int
+         * }>}|null $inbox */
+        $inbox = $this->observed('inboxOf', [$uid]);
+        return $inbox;
+    }
+
+    /** Forgets all that was delivered to a uid, its devices and what they have got. */
+    public function forget(string|int $uid): void
+    {
+        $this->observed('forget', [$uid]);
+    }
+
+    /**
      * Closes all connections of a uid, or of each of several, once everything sent to them has gone out.
      *
      * @param string|int|array<string|int> $uid
@@ -446,9 +504,15 @@ class Gateway extends Component
     /**
      * @param string|int|array<string|int>|null $to
      * @param array<string, mixed> $options in the order of the class's parameters
+     * @param list<mixed>|null $last the arguments behind the message, where they are not the options one by one
      */
-    private function send(string $method, string|int|array|null $to, mixed $message, array $options): mixed
-    {
+    private function send(
+        string $method,
+        string|int|array|null $to,
+        mixed $message,
+        array $options,
+        ?array $last = null
+    ): mixed {
         $isSet = fn (mixed $value, string $name) => $value !== ($name === 'raw' ? false : null);
         $given = array_filter($options, $isSet, ARRAY_FILTER_USE_BOTH);
         $event = new SendEvent(['method' => $method, 'to' => $to, 'message' => $message, 'options' => $given]);
@@ -458,7 +522,7 @@ class Gateway extends Component
         }
         $message = self::text($event->message);
         $profile = $event->describe();
-        $arguments = [...$event->to === null ? [] : [$event->to], $message, ...array_values($options)];
+        $arguments = [...$event->to === null ? [] : [$event->to], $message, ...$last ?? array_values($options)];
         Yii::beginProfile($profile, static::class);
         try {
             [$event->result, $thrown] = $this->attempt($method, $arguments, strlen($message));

@@ -10,7 +10,7 @@ use yii\helpers\Json;
 /** A message that is sent to clients. */
 class SendEvent extends Event
 {
-    /** `sendToUid`, `sendToClient`, `sendToGroup`, `sendToAll` or `sendToCurrentClient`. */
+    /** The method that sends, such as `sendToUid`, `sendToUidCounted`, `ask` or `deliverToUid`. */
     public string $method = '';
 
     /** @var string|int|array<string|int>|null uids, a client_id or groups; null stands for everybody, or for the current client */
@@ -19,7 +19,7 @@ class SendEvent extends Event
     /** A string is sent as it is, anything else as JSON. */
     public mixed $message = null;
 
-    /** @var array<string, mixed> the options among `only`, `exclude`, `excludeGroup`, `raw` and `binary` that were given */
+    /** @var array<string, mixed> the options that were given, such as `exclude`, `binary` or the `ttl` of a delivery */
     public array $options = [];
 
     /** A handler sets this to false to hold the message back. */

@@ -100,7 +100,10 @@ final class BackendTest extends TestCase
     {
         OldClient::$calls = [];
         $gateway = new Gateway(['backend' => OldClient::class]);
-        $calls = ['sendToUidCounted' => ['ann', 'm'], 'sendToGroupCounted' => ['news', 'm'], 'ask' => ['ann', 'm']];
+        $calls = [
+            'sendToUidCounted' => ['ann', 'm'], 'sendToGroupCounted' => ['news', 'm'], 'ask' => ['ann', 'm'],
+            'deliverToUid' => ['ann', 'm'], 'receipt' => ['order-5'], 'inboxOf' => ['ann'], 'forget' => ['ann'],
+        ];
         foreach ($calls as $call => $arguments) {
             try {
                 $gateway->$call(...$arguments);

@@ -64,12 +64,123 @@ final class GatewayTest extends TestCase
         $this->assertSame([], $this->gateway->ask('ann', 'x'));
     }
 
+    public function testWhatIsDeliveredWaitsForEveryDevice(): void
+    {
+        $inbox = $this->gateway->inbox;
+        $id = (string) $this->gateway->deliverToUid('ann', ['n' => 1]);
+        $this->assertMatchesRegularExpression('/^[0-9a-f]{32}$/', $id);
+        $options = ['id' => 5, 'ttl' => 60, 'new_device' => 'all', 'binary' => null];
+        $this->assertSame('5', $this->gateway->deliverToUid(['ann', 7, 0], 'to two', $options));
+        $this->assertSame('5', $this->gateway->deliverToUid('ann', 'the same', ['id' => '5']));
+        $this->assertSame(['deliverToUid', 'ann', ['n' => 1]], $this->gateway->sent[0]);
+        unset($options['binary']);
+        $this->assertSame(['deliverToUid', ['ann', 7, 0], 'to two', $options], $this->gateway->sent[1]);
+        $this->assertSame([$id => '{"n":1}', 5 => 'to two'], $inbox->messages('ann'));
+        $this->assertSame(['messages' => 2, 'bytes' => 13, 'devices' => []], $this->gateway->inboxOf('ann'));
+
+        $this->assertSame(['{"n":1}', 'to two'], $inbox->fetch('ann', 'phone'));
+        $this->assertSame([], $inbox->fetch('ann', 'phone'));
+        $this->gateway->deliverToUid('ann', '3 in the cart', ['replace' => 'cart']);
+        $this->gateway->deliverToUid('ann', 'other', ['replace' => 'other']);
+        $this->gateway->deliverToUid('ann', '4 in the cart', ['replace' => 'cart']);
+        $this->assertSame(['to two', 'other', '4 in the cart'], $inbox->fetch('ann', 'laptop'));
+        $this->assertSame(['to two', 'other', '4 in the cart'], array_values($inbox->messages('ann')));
+        $devices = $this->gateway->inboxOf('ann')['devices'] ?? [];
+        $this->assertSame(['phone' => 2, 'laptop' => 0], array_column($devices, 'waiting', 'device'));
+        $this->assertSame(['other', '4 in the cart'], $inbox->fetch('ann', 'phone'));
+        $this->assertSame([5 => 'to two'], $inbox->messages('ann'));
+        $this->gateway->deliverToUid('ann', 'anew');
+        $this->assertSame([['anew'], ['anew']], [$inbox->fetch('ann', 'phone'), $inbox->fetch('ann', 'laptop')]);
+
+        $receipts = $this->gateway->receipt('5');
+        $this->assertSame(['ann', '7'], array_column($receipts, 'uid'));
+        $this->assertSame([60000, 60000], array_map(fn ($one) => $one['expires'] - $one['stored'], $receipts));
+        $this->assertSame(['phone', 'laptop'], array_column($receipts[0]['devices'], 'device'));
+        $this->assertGreaterThanOrEqual($receipts[0]['stored'], $receipts[0]['devices'][0]['received']);
+        [$first] = $this->gateway->receipt($id);
+        $this->assertSame([false, ['phone']], [$first['waiting'], array_column($first['devices'], 'device')]);
+        $this->assertSame([], $this->gateway->receipt('unknown'));
+
+        $this->gateway->forget('ann');
+        $this->assertNull($this->gateway->inboxOf('ann'));
+        $this->assertSame(['7'], array_column($this->gateway->receipt('5'), 'uid'));
+    }
+
+    /** The keys are those of the extension's answers, as the stub documents them. */
+    public function testTheInboxIsToldOfByTheKeysOfTheClass(): void
+    {
+        $this->gateway->deliverToUid('ann', 'm', ['id' => 'm']);
+        $this->gateway->inbox->fetch('ann', 'phone');
+        $stub = (string) file_get_contents(__DIR__ . '/../../../php-ext/gateway.stub.php');
+        $keys = function (mixed $value) use (&$keys): array {
+            $all = [];
+            foreach ((array) $value as $key => $inner) {
+                $all = [...$all, ...(is_string($key) ? [$key] : []), ...(is_array($inner) ? $keys($inner) : [])];
+            }
+            return $all;
+        };
+        $answers = ['receipt' => $this->gateway->receipt('m'), 'inboxOf' => $this->gateway->inboxOf('ann')];
+        foreach ($answers as $method => $answer) {
+            $documented = explode("public static function $method(", $stub)[0];
+            $documented = substr($documented, (int) strrpos($documented, '@return'));
+            preg_match_all('/(\w+): /', $documented, $named);
+            $this->assertSame($named[1], $keys($answer), $method);
+        }
+    }
+
+    /**
+     * @dataProvider wrongDeliveries
+     * @param array<string, mixed> $options
+     */
+    public function testTheFakeRefusesWhatTheExtensionRefuses(array $options, string $why, string $message = 'm'): void
+    {
+        $this->assertNull($this->gateway->deliverToUid('ann', $message, $options));
+        $this->gateway->onError = Gateway::ON_ERROR_THROW;
+        $said = (string) self::thrownBy(fn () => $this->gateway->deliverToUid('ann', $message, $options));
+        $this->assertStringStartsWith("the message was not delivered: $why", $said);
+        $this->assertNull($this->gateway->inboxOf('ann'));
+        $this->assertSame([], $this->gateway->sent);
+    }
+
+    /** @return array<string, array{array<string, mixed>, string, 2?: string}> */
+    public static function wrongDeliveries(): array
+    {
+        return [
+            'no option' => [['tll' => 5], 'there is no option "tll": there are id, ttl'],
+            'no time' => [['ttl' => 0], 'ttl must be an int from 1 to 2592000'],
+            'too long a time' => [['ttl' => 2592001], 'ttl must be'],
+            'time as null' => [['ttl' => null], 'ttl must be'],
+            'an id with a blank' => [['id' => 'a b'], 'id must be 1 to 64 letters'],
+            'an id with a line end' => [['id' => "a\n"], 'id must be'],
+            'a long key' => [['replace' => str_repeat('x', 65)], 'replace must be'],
+            'no choice of devices' => [['new_device' => true], "new_device must be 'all' or"],
+            'no choice of binary' => [['binary' => 1], 'binary must be a bool'],
+            'a long message' => [[], 'it has 65537 bytes, more than the 65536', str_repeat('x', 65537)],
+        ];
+    }
+
     public function testWhatFailsWhileTheGatewayIsDownGivesNothing(): void
     {
         $this->gateway->failure = 'nobody listens';
         $this->assertNull($this->gateway->sendToUidCounted('ann', 'm'));
         $this->assertNull($this->gateway->sendToGroupCounted('news', 'm'));
         $this->assertSame([], $this->gateway->ask('ann', 'm'));
+        $this->assertNull($this->gateway->deliverToUid('ann', 'm'));
+        foreach (['receipt' => 'm', 'inboxOf' => 'ann', 'forget' => 'ann'] as $question => $argument) {
+            $this->assertSame('nobody listens', self::thrownBy(fn () => $this->gateway->$question($argument)), $question);
+        }
+    }
+
+    public function testAHandlerChangesADeliveryOrHoldsItBack(): void
+    {
+        $this->gateway->on(Gateway::EVENT_BEFORE_SEND, function (SendEvent $event): void {
+            $event->isValid = $event->to !== 'bob';
+            $event->message = "$event->message!";
+        });
+        $this->gateway->deliverToUid('ann', 'hello', ['id' => 'h']);
+        $this->assertNull($this->gateway->deliverToUid('bob', 'hello'));
+        $this->assertSame(['h' => 'hello!'], $this->gateway->inbox->messages('ann'));
+        $this->assertNull($this->gateway->inboxOf('bob'));
     }
 
     public function testWhoIsClosedHasGone(): void

@@ -31,12 +31,16 @@ class FakeGateway extends Gateway
     /** @var array<string|int, string> what the pages of clients answer to every question, by client_id */
     public array $answers = [];
 
+    /** What was delivered by `deliverToUid`, of which `receipt`, `inboxOf` and `forget` know. */
+    public FakeInbox $inbox;
+
     /** With a text every call fails for that reason, as while the gateway is down; with null no call fails. */
     public ?string $failure = null;
 
     public function init(): void
     {
         $this->backend ??= self::class;
+        $this->inbox = new FakeInbox();
         parent::init();
         $this->on(self::EVENT_AFTER_SEND, function (SendEvent $event) {
             $options = $event->options === [] ? [] : [$event->options];
@@ -121,6 +125,15 @@ class FakeGateway extends Gateway
             case 'ask':
                 $asked = array_key_exists($first ?? '', $this->clients) ? [(string) $first] : $clientsOf($first);
                 return array_combine($asked, array_map(fn (string $client) => $this->answers[$client] ?? null, $asked));
+            case 'deliverToUid':
+                return $this->inbox->deliver((array) $first, (string) $second, (array) ($arguments[2] ?? []));
+            case 'receipt':
+                return $this->inbox->receipt((string) $first);
+            case 'inboxOf':
+                return $this->inbox->of($first ?? '');
+            case 'forget':
+                $this->inbox->forget($first ?? '');
+                return null;
             case 'sendToAll':
             case 'sendToClient':
             case 'sendToUid':
