@@ -6,10 +6,16 @@ namespace PushGateway\Tests;
 
 use PushGateway\Yii2\console\GatewayController;
 
-/** The commands of the package, which keep what they print. */
+/** The commands of the package, which keep what they print and what they ask. */
 final class PrintedController extends GatewayController
 {
     public string $printed = '';
+
+    /** @var list<string> */
+    public array $asked = [];
+
+    /** The answer to all that is asked. */
+    public bool $agrees = false;
 
     public function stdout($string): int
     {
@@ -20,5 +26,14 @@ final class PrintedController extends GatewayController
     public function stderr($string): int
     {
         return $this->stdout($string);
+    }
+
+    public function confirm($message, $default = false): bool
+    {
+        if (!$this->interactive) {
+            return parent::confirm($message, $default);
+        }
+        $this->asked[] = $message;
+        return $this->agrees;
     }
 }

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace PushGateway\Tests;
 
+use PushGateway\Yii2\test\FakeGateway;
 use Yii;
 use yii\console\ExitCode;
 
@@ -13,6 +14,7 @@ final class GatewayControllerTest extends TestCase
     private const ANNS_PHONE = '7f00000104d600000002';
     private const BOBS_PAGE = '7f00000104d600000003';
     private const GUESTS_PAGE = '7f00000104d60000000a';
+    private const TIME = 'a time';
 
     protected function setUp(): void
     {
@@ -134,6 +136,124 @@ final class GatewayControllerTest extends TestCase
         foreach (['exclude', 'exclude-uid', 'exclude-group', 'binary', 'text', 'raw'] as $option) {
             $this->assertStringContainsString('gateway/send: ', $help[$option]['comment'] ?? '', $option);
         }
+    }
+
+    public function testAnInboxIsShownByDevice(): void
+    {
+        $this->gateway->deliverToUid('ann', 'grüß');
+        $this->assertSame("1 message waits, 6 bytes.\nNo device has come yet.\n", $this->ran('inbox', 'ann'));
+        $this->gateway->inbox->fetch('ann', 'phone');
+        $this->gateway->inbox->fetch('ann');
+        $this->gateway->deliverToUid('ann', 'more');
+        $this->gateway->deliverToUid('ann', 'last');
+        $this->gateway->inbox->fetch('ann');
+        $printed = $this->ran('inbox', 'ann');
+        $this->assertStringStartsWith("2 messages wait, 8 bytes.\n", $printed);
+        $this->assertSame([
+            ['Device', 'Waiting', 'Lost', 'Last seen'],
+            ['phone', '2', '0', self::TIME],
+            ['without a name', '0', '0', self::TIME],
+        ], self::cells($printed));
+        $this->gateway->inbox->fetch('ann', 'phone');
+        $this->assertStringStartsWith("No message waits, 0 bytes.\n", $this->ran('inbox', 'ann'));
+        $this->assertSame("The inbox knows nothing of uid bob.\n", $this->ran('inbox', 'bob'));
+    }
+
+    public function testAReceiptIsShownByUidAndDevice(): void
+    {
+        $this->gateway->deliverToUid(['ann', 7], 'hi', ['id' => 'order-5']);
+        $this->gateway->inbox->fetch('ann', 'phone');
+        $printed = $this->ran('inbox-receipt', 'order-5');
+        $this->assertSame([
+            ['Device', 'Written', 'Received', 'Read'],
+            ['phone', self::TIME, self::TIME, '—'],
+        ], self::cells($printed));
+        $this->assertMatchesRegularExpression('/^Uid ann: kept at \S+ \S+, waits no longer\.$/m', $printed);
+        $time = date('Y-m-d H:i:s', intdiv($this->gateway->receipt('order-5')[1]['expires'], 1000));
+        $this->assertStringContainsString(", waits until $time at most.\nIt was written to no device.\n", $printed);
+        $said = "No message has the id unknown, or its time has ended.\n";
+        $this->assertSame($said, $this->ran('inbox-receipt', 'unknown'));
+    }
+
+    /** Times are milliseconds, and those of a device that a token has named are marked. */
+    public function testWhatTheGatewayAnswersIsShownAsItIs(): void
+    {
+        $this->gateway = new class extends FakeGateway {
+            protected function call(string $method, array $arguments): mixed
+            {
+                $device = ['device' => 'laptop', 'signed' => true];
+                $all = ['messages' => 1, 'bytes' => 2];
+                return $method === 'inboxOf'
+                    ? $all + ['devices' => [$device + ['waiting' => 1, 'lost' => 3, 'seen' => 86_399_999]]]
+                    : [['uid' => 'ann', 'stored' => 1000, 'expires' => 61_000, 'waiting' => true, 'devices' => [
+                        $device + ['written' => 2000, 'received' => null, 'read' => null],
+                    ]]];
+            }
+        };
+        Yii::$app->set('gateway', $this->gateway);
+        $this->assertSame(
+            ['laptop (by token)', '1', '3', '1970-01-01 23:59:59'],
+            self::cells($this->ran('inbox', 'ann'), false)[1]
+        );
+        $printed = $this->ran('inbox-receipt', 'order-5');
+        $said = "Uid ann: kept at 1970-01-01 00:00:01, waits until 1970-01-01 00:01:01 at most.\n";
+        $this->assertStringStartsWith($said, $printed);
+        $this->assertSame(['laptop (by token)', '1970-01-01 00:00:02', '—', '—'], self::cells($printed, false)[1]);
+    }
+
+    /**
+     * @testWith [true, {}, 1]
+     *           [false, {}, 1]
+     *           [false, {"interactive": "0"}, 0]
+     * @param array<string, string> $options
+     */
+    public function testForgettingIsAskedFor(bool $agrees, array $options, int $asked): void
+    {
+        $this->gateway->deliverToUid('ann', 'hi');
+        $controller = new PrintedController('gateway', Yii::$app);
+        $controller->agrees = $agrees;
+        $this->assertSame(ExitCode::OK, $controller->runAction('forget', ['ann', ...$options]));
+        $isForgotten = $agrees || $options !== [];
+        $this->assertSame(array_fill(0, $asked, 'Forget all of uid ann in the inbox?'), $controller->asked);
+        $this->assertSame($isForgotten, $this->gateway->inboxOf('ann') === null);
+        $said = $isForgotten ? 'Uid ann is forgotten.' : 'Nothing was forgotten.';
+        $this->assertSame("1 message waits, 2 bytes.\n$said\n", $controller->printed);
+        $this->assertSame("The inbox knows nothing of uid bob.\n", $this->ran('forget', 'bob'));
+    }
+
+    public function testAGatewayThatRefusesSaysWhy(): void
+    {
+        $this->gateway->failure = 'this server keeps no messages';
+        foreach (['inbox', 'inbox-receipt', 'forget'] as $action) {
+            $printed = $this->ran($action, 'ann', ExitCode::UNAVAILABLE);
+            $this->assertSame("The push gateway has not done it. this server keeps no messages\n", $printed);
+        }
+    }
+
+    /** @return string what was printed */
+    private function ran(string $action, string $argument, int $code = ExitCode::OK): string
+    {
+        $controller = new PrintedController('gateway', Yii::$app);
+        $this->assertSame($code, $controller->runAction($action, [$argument]), $controller->printed);
+        return $controller->printed;
+    }
+
+    /**
+     * Gives the cells of a table, in which every time of today stands as TIME.
+     *
+     * @return list<list<string>>
+     */
+    private static function cells(string $printed, bool $areTimesHidden = true): array
+    {
+        $rows = [];
+        foreach (explode("\n", $printed) as $line) {
+            if (str_starts_with($line, '║')) {
+                $rows[] = array_map('trim', explode('│', trim($line, '║')));
+            }
+        }
+        $time = '/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/';
+        $hidden = fn (array $row) => preg_replace($time, self::TIME, $row);
+        return $areTimesHidden ? array_map($hidden, $rows) : $rows;
     }
 
     /**

@@ -1,17 +1,18 @@
 //! The widget of the composer package on a page of a real Yii 2, in a real browser; commands of its console push to the page.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use gateway_tests::{
-    ALICE, Browser, Client, OutageProxy, Page, PhpPeer, ProcessGroup, Server, Tab, done, eventually,
-    extension, root, skip, soon,
+    ALICE, Browser, Client, OutageProxy, Page, PhpCalls, PhpPeer, ProcessGroup, ResumingPage, Server, Tab,
+    done, eventually, extension, root, skip, soon,
 };
 use gateway_wire::bridge::Order;
 use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 const KEY: &str = "a key for tokens";
@@ -55,7 +56,8 @@ impl Stage {
     /// Runs `yii gateway/…`, and gives what it prints and its exit code.
     async fn yii(&self, arguments: &[&str]) -> anyhow::Result<(String, Option<i32>)> {
         let mut command = php(&self.server, self.has_key, self.data.path())?;
-        command.arg(root().join("php/example/yii2/yii")).args(arguments);
+        // Nobody answers what it asks.
+        command.arg(root().join("php/example/yii2/yii")).args(arguments).stdin(Stdio::null());
         let Output { status, stdout, stderr } =
             soon("yii", async { tokio::process::Command::from(command).kill_on_drop(true).output().await })
                 .await??;
@@ -175,6 +177,14 @@ async fn the_console_says_what_went_wrong() -> anyhow::Result<()> {
         let (said, code) = stage.yii(&["gateway/status"]).await?;
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains(&stage.server.register[0].to_string()), "{said}");
+        for command in ["gateway/inbox", "gateway/inbox-receipt", "gateway/forget"] {
+            let (said, code) = stage.yii(&[command, "7"]).await?;
+            assert_eq!(code, Some(69), "{said}");
+            assert!(
+                said.starts_with("The push gateway has not done it. ") && said.contains("`store`"),
+                "{said}"
+            );
+        }
 
         stage.server.signal(Signal::SIGKILL)?;
         stage.server.exit().await?;
@@ -227,6 +237,44 @@ async fn the_console_leaves_out_whom_it_is_told_to_and_chooses_the_kind_of_messa
             for message in expected {
                 assert_eq!(client.message().await?, message, "{}", client.id);
             }
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_console_shows_what_waits_and_forgets_it() -> anyhow::Result<()> {
+    on_yii2("the_console_shows_what_waits_and_forgets_it", async || {
+        let mut stage = Stage::set(false).await?;
+        let store = stage.data.path().join("store").display().to_string();
+        stage.server = start_server(false, &["--store", &store]).await?;
+        let mut php = PhpCalls::start(stage.server.register[0], "")?;
+        php.get(json!(["deliverToUid", [7, "bob"], "hello", {"id": "order-5"}])).await?;
+        let mut phone = ResumingPage::default();
+        let tcp = soon("connecting", TcpStream::connect(stage.server.websocket)).await??;
+        phone.over(tcp, "/?device=phone", &[]).await?;
+        php.get(json!(["bindUid", phone.id()?.to_string(), "bob"])).await?;
+        assert_eq!(phone.handle().await?, "hello");
+
+        let waits = "1 message waits, 5 bytes.\nNo device has come yet.".to_owned();
+        assert_eq!(stage.yii(&["gateway/inbox", "7"]).await?, (waits, Some(0)));
+        eventually("what bob's phone has", true, async || {
+            let (said, _) = stage.yii(&["gateway/inbox", "bob"]).await?;
+            Ok(said.starts_with("No message waits, 0 bytes.\n") && said.contains("phone"))
+        })
+        .await?;
+        let (said, code) = stage.yii(&["gateway/inbox-receipt", "order-5"]).await?;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.starts_with("Uid 7: kept at ") && said.contains("Uid bob: kept at "), "{said}");
+
+        for (arguments, last) in [
+            (&["gateway/forget", "7"][..], "Nothing was forgotten."),
+            (&["gateway/forget", "7", "--interactive=0"], "Uid 7 is forgotten."),
+            (&["gateway/forget", "7"], "The inbox knows nothing of uid 7."),
+        ] {
+            let (said, code) = stage.yii(arguments).await?;
+            assert!(said.ends_with(last) && code == Some(0), "{arguments:?}: {said}");
         }
         Ok(())
     })

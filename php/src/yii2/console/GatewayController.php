@@ -19,7 +19,7 @@ use yii\helpers\Console;
 use yii\redis\Connection as RedisConnection;
 
 /**
- * Shows the state of the push gateway, sends messages, and runs workers that handle its clients' events.
+ * Shows the state of the push gateway and what waits in it, sends messages, and runs workers that handle its clients' events.
  */
 class GatewayController extends Controller
 {
@@ -103,6 +103,7 @@ class GatewayController extends Controller
                 'exclude', 'excludeUid', 'excludeGroup', 'binary', 'text', 'raw',
             ],
             'status' => ['gateway', 'groups'],
+            'inbox', 'inbox-receipt', 'forget' => ['gateway'],
             'worker' => [
                 'gateway', 'count', 'handler', 'register', 'name', 'pidFile', 'stopTimeout',
                 'handlerTimeout', 'maxMemory', 'maxEvents',
@@ -174,6 +175,95 @@ class GatewayController extends Controller
             $this->stdout("$said\n");
 
             return ExitCode::OK;
+        });
+    }
+
+    /**
+     * Shows what was delivered to a uid and waits for its devices, as in: yii gateway/inbox 7.
+     *
+     * @param string $uid the uid, as it was given to deliverToUid
+     */
+    public function actionInbox(string $uid): int
+    {
+        return $this->withInbox(function (Gateway $gateway) use ($uid): int {
+            $inbox = $gateway->inboxOf($uid);
+            if ($inbox === null) {
+                return $this->say(Translation::t('The inbox knows nothing of uid {uid}.', ['uid' => $uid]));
+            }
+            $this->say($this->waiting($inbox['messages'], $inbox['bytes']));
+            $rows = [];
+            foreach ($inbox['devices'] as $device) {
+                $rows[] = [
+                    $this->device($device),
+                    (string) $device['waiting'],
+                    (string) $device['lost'],
+                    $this->time($device['seen']),
+                ];
+            }
+
+            return $this->table([
+                Translation::t('Device'),
+                Translation::t('Waiting'),
+                Translation::t('Lost'),
+                Translation::t('Last seen'),
+            ], $rows, Translation::t('No device has come yet.'));
+        });
+    }
+
+    /**
+     * Shows what has become of a message that was delivered, by its uids and their devices, as in: yii gateway/inbox-receipt
+     * order-5.
+     *
+     * @param string $id the id that deliverToUid was given or has returned
+     */
+    public function actionInboxReceipt(string $id): int
+    {
+        return $this->withInbox(function (Gateway $gateway) use ($id): int {
+            $receipts = $gateway->receipt($id);
+            if ($receipts === []) {
+                return $this->say(Translation::t('No message has the id {id}, or its time has ended.', ['id' => $id]));
+            }
+            foreach ($receipts as $receipt) {
+                $this->say($this->fate($receipt['uid'], $receipt['stored'], $receipt['waiting'] ? $receipt['expires'] : null));
+                $rows = [];
+                foreach ($receipt['devices'] as $device) {
+                    $times = array_map($this->time(...), [$device['written'], $device['received'], $device['read']]);
+                    $rows[] = [$this->device($device), ...$times];
+                }
+                $this->table([
+                    Translation::t('Device'),
+                    Translation::t('Written'),
+                    Translation::t('Received'),
+                    Translation::t('Read'),
+                ], $rows, Translation::t('It was written to no device.'));
+            }
+
+            return ExitCode::OK;
+        });
+    }
+
+    /**
+     * Forgets all that was delivered to a uid, its devices and what they have got, as in: yii gateway/forget 7. It asks before,
+     * unless --interactive=0 is given.
+     *
+     * @param string $uid the uid, as it was given to deliverToUid
+     */
+    public function actionForget(string $uid): int
+    {
+        return $this->withInbox(function (Gateway $gateway) use ($uid): int {
+            $inbox = $gateway->inboxOf($uid);
+            if ($inbox === null) {
+                return $this->say(Translation::t('The inbox knows nothing of uid {uid}.', ['uid' => $uid]));
+            }
+            $this->say($this->waiting($inbox['messages'], $inbox['bytes']));
+            if (!$this->confirm(Translation::t('Forget all of uid {uid} in the inbox?', ['uid' => $uid]))) {
+                return $this->say(Translation::t('Nothing was forgotten.'));
+            }
+            $gateway->forget($uid);
+            // The answer makes it certain that the gateway has done it, or brings the warning that it has not.
+            $gateway->inboxOf($uid);
+
+            return $this->say(Translation::t('Uid {uid} is forgotten.', ['uid' => $uid]));
         });
     }
 
@@ -306,6 +396,58 @@ class GatewayController extends Controller
         ]));
     }
 
+    private function waiting(int $messages, int $bytes): string
+    {
+        return Translation::t('{n, plural, =0{No message waits} one{1 message waits} other{# messages wait}}, {bytes} bytes.', [
+            'n' => $messages,
+            'bytes' => $bytes,
+        ]);
+    }
+
+    private function fate(string $uid, int $stored, ?int $end): string
+    {
+        $of = ['uid' => $uid, 'stored' => $this->time($stored), 'end' => $this->time($end)];
+
+        return $end === null
+            ? Translation::t('Uid {uid}: kept at {stored}, waits no longer.', $of)
+            : Translation::t('Uid {uid}: kept at {stored}, waits until {end} at most.', $of);
+    }
+
+    /** @param array{device: string, signed: bool, ...} $device */
+    private function device(array $device): string
+    {
+        $name = $device['device'] === '' ? Translation::t('without a name') : $device['device'];
+
+        return $device['signed'] ? Translation::t('{device} (by token)', ['device' => $name]) : $name;
+    }
+
+    /** Gives a time of the gateway, in milliseconds since 1970, in the application's time zone. */
+    private function time(?int $milliseconds): string
+    {
+        return $milliseconds === null ? '—' : date('Y-m-d H:i:s', intdiv($milliseconds, 1000));
+    }
+
+    /**
+     * @param list<string> $headers
+     * @param list<list<string>> $rows
+     */
+    private function table(array $headers, array $rows, string $otherwise): int
+    {
+        if ($rows === []) {
+            return $this->say($otherwise);
+        }
+        $this->stdout(Table::widget(['headers' => $headers, 'rows' => $rows]));
+
+        return ExitCode::OK;
+    }
+
+    private function say(string $text): int
+    {
+        $this->stdout("$text\n");
+
+        return ExitCode::OK;
+    }
+
     private function address(Gateway $gateway): string
     {
         return $gateway->registerAddress === null
@@ -314,7 +456,7 @@ class GatewayController extends Controller
     }
 
     /** @param \Closure(Gateway): int $ask */
-    private function withGateway(\Closure $ask): int
+    private function withGateway(\Closure $ask, ?string $failure = null): int
     {
         $gateway = $this->gateway();
         try {
@@ -322,11 +464,18 @@ class GatewayController extends Controller
         } catch (YiiException | \ErrorException $wrong) {
             throw $wrong;
         } catch (\Exception $unreachable) {
-            $why = Translation::t('The push gateway cannot be reached.') . ' ' . $unreachable->getMessage();
-            $this->stderr("$why\n", Console::FG_RED);
+            $failure ??= Translation::t('The push gateway cannot be reached.');
+            $this->stderr("$failure {$unreachable->getMessage()}\n", Console::FG_RED);
 
             return ExitCode::UNAVAILABLE;
         }
+    }
+
+    /** @param \Closure(Gateway): int $ask */
+    private function withInbox(\Closure $ask): int
+    {
+        // A gateway without a store is there, but refuses.
+        return $this->withGateway($ask, Translation::t('The push gateway has not done it.'));
     }
 
     private function usageError(string $why): int
