@@ -157,6 +157,8 @@ async fn the_extension_gives_the_same_on_the_originals_gateway() -> anyhow::Resu
     // Calls that the original gateways do not know end with an error, and nothing else is sent in their place.
     const OPTIONS: &str = "GatewayWorker's gateways cannot leave out groups";
     const TRACKED: &str = "GatewayWorker's gateways cannot say what has become of a message, or ask pages";
+    const INBOX: &str =
+        "GatewayWorker's gateways keep no messages for users who are not there; gateway-server can";
     for (call, why) in [
         ("closeUid('alice')", OPTIONS),
         ("sendToAll('x', exclude_group: 'red')", OPTIONS),
@@ -164,6 +166,10 @@ async fn the_extension_gives_the_same_on_the_originals_gateway() -> anyhow::Resu
         ("sendToUidCounted('alice', 'x')", TRACKED),
         ("sendToGroupCounted('red', 'x')", TRACKED),
         ("ask('alice', 'x')", TRACKED),
+        ("deliverToUid('alice', 'x')", INBOX),
+        ("receipt('x')", INBOX),
+        ("inboxOf('alice')", INBOX),
+        ("forget('alice')", INBOX),
     ] {
         let code = format!(
             "Gateway::$registerAddress = '{}'; Gateway::{call}; Gateway::getAllClientIdCount();",
