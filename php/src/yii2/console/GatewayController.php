@@ -190,11 +190,11 @@ class GatewayController extends Controller
             if ($inbox === null) {
                 return $this->say(Translation::t('The inbox knows nothing of uid {uid}.', ['uid' => $uid]));
             }
-            $this->say($this->waiting($inbox['messages'], $inbox['bytes']));
+            $this->say($this->describeWaiting($inbox['messages'], $inbox['bytes']));
             $rows = [];
             foreach ($inbox['devices'] as $device) {
                 $rows[] = [
-                    $this->device($device),
+                    $this->deviceName($device),
                     (string) $device['waiting'],
                     (string) $device['lost'],
                     $this->time($device['seen']),
@@ -224,11 +224,12 @@ class GatewayController extends Controller
                 return $this->say(Translation::t('No message has the id {id}, or its time has ended.', ['id' => $id]));
             }
             foreach ($receipts as $receipt) {
-                $this->say($this->fate($receipt['uid'], $receipt['stored'], $receipt['waiting'] ? $receipt['expires'] : null));
+                $end = $receipt['waiting'] ? $receipt['expires'] : null;
+                $this->say($this->describeMessage($receipt['uid'], $receipt['stored'], $end));
                 $rows = [];
                 foreach ($receipt['devices'] as $device) {
                     $times = array_map($this->time(...), [$device['written'], $device['received'], $device['read']]);
-                    $rows[] = [$this->device($device), ...$times];
+                    $rows[] = [$this->deviceName($device), ...$times];
                 }
                 $this->table([
                     Translation::t('Device'),
@@ -255,7 +256,7 @@ class GatewayController extends Controller
             if ($inbox === null) {
                 return $this->say(Translation::t('The inbox knows nothing of uid {uid}.', ['uid' => $uid]));
             }
-            $this->say($this->waiting($inbox['messages'], $inbox['bytes']));
+            $this->say($this->describeWaiting($inbox['messages'], $inbox['bytes']));
             if (!$this->confirm(Translation::t('Forget all of uid {uid} in the inbox?', ['uid' => $uid]))) {
                 return $this->say(Translation::t('Nothing was forgotten.'));
             }
@@ -396,7 +397,7 @@ class GatewayController extends Controller
         ]));
     }
 
-    private function waiting(int $messages, int $bytes): string
+    private function describeWaiting(int $messages, int $bytes): string
     {
         return Translation::t('{n, plural, =0{No message waits} one{1 message waits} other{# messages wait}}, {bytes} bytes.', [
             'n' => $messages,
@@ -404,17 +405,17 @@ class GatewayController extends Controller
         ]);
     }
 
-    private function fate(string $uid, int $stored, ?int $end): string
+    private function describeMessage(string $uid, int $stored, ?int $end): string
     {
-        $of = ['uid' => $uid, 'stored' => $this->time($stored), 'end' => $this->time($end)];
+        $values = ['uid' => $uid, 'stored' => $this->time($stored), 'end' => $this->time($end)];
 
         return $end === null
-            ? Translation::t('Uid {uid}: kept at {stored}, waits no longer.', $of)
-            : Translation::t('Uid {uid}: kept at {stored}, waits until {end} at most.', $of);
+            ? Translation::t('Uid {uid}: kept at {stored}, waits no longer.', $values)
+            : Translation::t('Uid {uid}: kept at {stored}, waits until {end} at most.', $values);
     }
 
     /** @param array{device: string, signed: bool, ...} $device */
-    private function device(array $device): string
+    private function deviceName(array $device): string
     {
         $name = $device['device'] === '' ? Translation::t('without a name') : $device['device'];
 
