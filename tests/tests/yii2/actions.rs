@@ -294,6 +294,27 @@ async fn the_debugger_lists_the_calls_of_a_request() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn the_fake_keeps_deliveries_as_the_server_does() -> anyhow::Result<()> {
+    if let Some(reason) = Page::Yii2.missing() {
+        skip("the_fake_keeps_deliveries_as_the_server_does", reason);
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let server = Server::start_with(|command| {
+        command.arg("--store").arg(folder.path().join("store"));
+    })
+    .await?;
+    let mut php = Command::new("php");
+    php.arg("-d").arg(format!("extension={}", extension()?.display()));
+    php.arg(root().join("tests/php/yii2/inbox.php")).arg(server.websocket.to_string());
+    php.env("GATEWAY_REGISTER", server.register[0].to_string()).kill_on_drop(true);
+    let output = soon("PHP", php.output()).await??;
+    let said = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    assert_eq!(said, ("42\n".to_owned(), String::new()));
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_said_is_said_in_every_language() -> anyhow::Result<()> {
     let output = Command::new("php").arg(root().join("tests/php/yii2/messages.php")).output().await?;
     assert_eq!((String::from_utf8(output.stdout)?.as_str(), output.status.code()), ("", Some(0)));

@@ -114,9 +114,12 @@ final class FakeInbox
                 continue;
             }
             $devices = [];
-            foreach (array_filter($messages[$id]['got']) as $device => $at) {
-                $got = ['written' => $at, 'received' => $at, 'read' => null];
-                $devices[] = ['device' => (string) $device, 'signed' => false] + $got;
+            foreach (array_keys($this->devices[$uid] ?? []) as $device) {
+                $at = $messages[$id]['got'][$device] ?? null;
+                if ($at !== null) {
+                    $got = ['written' => $at, 'received' => $at, 'read' => null];
+                    $devices[] = ['device' => (string) $device, 'signed' => false] + $got;
+                }
             }
             $receipts[] = [
                 'uid' => (string) $uid,
