@@ -167,16 +167,17 @@ class Gateway
     }
 
     /**
-     * Keeps a message until each device of a uid, or of each of several, has it: also for those that are not there. Needs the server's
-     * setting `store`. What the gateway cannot keep is told of by a warning, as is every order that it refuses.
+     * Keeps a message until each device of a uid, or of each of several, has it: also for those that are not there. It needs the
+     * server's setting `store`. What the gateway cannot keep is told of by a warning, as is every order that it refuses.
      *
      * @param int|string|array<int|string> $uid
-     * @param array{ttl?: int, id?: int|string|null, replace?: int|string|null, new_device?: 'all'|'unacknowledged', binary?: ?bool} $options
-     *     `ttl`: for how many seconds it waits, 1 to 2592000, by default 604800, which are 7 days; `id`: 1 to 64 letters, digits, `_` and
-     *     `-`, by which the same message delivered again is known until its time ends; `replace`: a key of the same form, of whose
-     *     messages only the newest is kept; `new_device`: whether a device that comes for the first time gets it in any case, or, by
-     *     default, only if no device has acknowledged it; `binary`: sends plain websockets the message as binary, or as text; null is
-     *     as the server is set
+     * @param array{
+     *     ttl?: int, id?: int|string|null, replace?: int|string|null, new_device?: 'all'|'unacknowledged', binary?: ?bool
+     * } $options `ttl`: for how many seconds it waits, 1 to 2592000, by default 604800, which are 7 days; `id`: 1 to 64 letters,
+     *     digits, `_` and `-`, by which the same message delivered again is known until its time ends; `replace`: a key of the
+     *     same form, of whose messages only the newest is kept; `new_device`: whether a device that comes for the first time gets
+     *     it in any case, or, by default, only if no device has acknowledged it; `binary`: sends plain websockets the message as
+     *     binary, or as text; null is as the server is set
      * @return string its id, under which each of the uids has it
      */
     public static function deliverToUid(mixed $uid, mixed $message, array $options = [])
@@ -184,9 +185,9 @@ class Gateway
     }
 
     /**
-     * What has become of a message that was delivered: for each uid, whether the gateway still has it, and what each device to which it
-     * was written has got. Times are milliseconds since 1970; a null says that this has not happened. What a page says it has received
-     * or its user has read is a claim.
+     * What has become of a message that was delivered: for each uid, whether the gateway still has it, and what each device to
+     * which it was written has got. Times are milliseconds since 1970; a null says that this has not happened. What a page says it
+     * has received or its user has read is a claim.
      *
      * @return list<array{
      *     uid: string, stored: int, expires: int, waiting: bool,
@@ -198,8 +199,8 @@ class Gateway
     }
 
     /**
-     * What waits for a uid: how many messages of how many bytes the gateway has, and for each device how many of them wait, of how many
-     * dropped ones it is yet to be told, and when it was last seen, in milliseconds since 1970 and to within an hour.
+     * What waits for a uid: how many messages of how many bytes the gateway has, and for each device how many of them wait, of how
+     * many dropped ones it is yet to be told, and when it was last seen, in milliseconds since 1970 and to within an hour.
      *
      * @param int|string $uid
      * @return array{

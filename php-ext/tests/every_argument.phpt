@@ -147,9 +147,9 @@ function calls(): Generator
                 }
                 foreach ($parameter->name === 'options' ? OPTIONS : [] as $option => $good) {
                     foreach (['good' => $good] + values() as $name => $value) {
-                        $options = [$option => $value];
-                        yield [$class, $method->name, "\$options[$option]", $name, array_replace($others, [$position => $options])];
-                        unset($value, $options);
+                        $arguments = array_replace($others, [$position => [$option => $value]]);
+                        yield [$class, $method->name, "\$options[$option]", $name, $arguments];
+                        unset($value, $arguments);
                     }
                 }
             }

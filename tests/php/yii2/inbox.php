@@ -1,6 +1,6 @@
 <?php
-// The same deliveries by the component on a gateway with a store and by its fake: inbox.php WEBSOCKET, with the register's address in
-// GATEWAY_REGISTER. Prints where the two differ, and then how many answers were compared.
+// The same deliveries by the component on a gateway with a store and by its fake: inbox.php WEBSOCKET, with the register's
+// address in GATEWAY_REGISTER. Prints where the two differ, and then how many answers were compared.
 
 use PushGateway\Yii2\Gateway;
 use PushGateway\Yii2\test\FakeGateway;
@@ -56,8 +56,9 @@ function answers(Gateway $gateway, callable $fetch): array
         }
     };
     $wrong = [
-        ['tll' => 1], ['ttl' => 0], ['ttl' => null], ['ttl' => '5'], ['ttl' => 2592001], ['id' => ''], ['id' => "a\n"], ['id' => true],
-        ['replace' => 1.5], ['replace' => 'ü'], ['new_device' => null], ['new_device' => 'none'], ['binary' => 0], [3],
+        ['tll' => 1], [3], ['ttl' => 0], ['ttl' => null], ['ttl' => '5'], ['ttl' => 2592001],
+        ['id' => ''], ['id' => "a\n"], ['id' => true], ['replace' => 1.5], ['replace' => 'ü'],
+        ['new_device' => null], ['new_device' => 'none'], ['binary' => 0],
     ];
     foreach ($wrong as $options) {
         $try('wrong ' . json_encode($options), fn () => $gateway->deliverToUid('wrong', 'x', $options));
