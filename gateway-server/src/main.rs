@@ -73,6 +73,9 @@ fn start() -> anyhow::Result<ExitCode> {
                     config::Question::Health => cli::health(&target, as_json).await,
                     config::Question::Upgrade => cli::upgrade(&target, as_json).await,
                     config::Question::Status => cli::status(&target, as_json).await,
+                    config::Question::InboxList { limit } => cli::inbox_list(&target, limit, as_json).await,
+                    config::Question::InboxShow { uid } => cli::inbox_show(&target, &uid, as_json).await,
+                    config::Question::InboxPurge { uid } => cli::inbox_purge(&target, &uid).await,
                     config::Question::Connections { uid, group, address, limit } => {
                         let wanted = cli::Wanted { uid, group, address, limit };
                         cli::connections(&target, &wanted, as_json).await
@@ -80,6 +83,8 @@ fn start() -> anyhow::Result<ExitCode> {
                 }
             })
         }
+        config::Action::CheckStore(file) => cli::check_store(&file),
+        config::Action::CopyStore { file, to } => cli::copy_store(&file, &to),
         config::Action::Run(source) => {
             memory_reserve::fill();
             allocator::tune_allocator();

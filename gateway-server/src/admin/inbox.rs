@@ -1,10 +1,41 @@
 //! What operators see of the store of messages for users who are not there.
 
+use bytes::Bytes;
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use super::Operations;
+use super::answer::{Answer, Refusal, json};
 use super::exposition::Exposition;
+use super::query::Parameters;
+use super::text::text_of;
 use crate::inbox::writer::WriterHandle;
 use crate::service::Gateway;
+
+/// Number of uids on a page by default, and the largest number that may be asked for.
+const LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+
+/// Answers `GET /inbox`: the uids for which messages wait, page by page.
+pub(super) async fn answer(operations: &Operations, query: Option<&str>) -> Result<Answer, Refusal> {
+    let mut parameters = Parameters::parse(query)?;
+    let limit = parameters.take_as("limit", "a number")?.unwrap_or(LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Refusal::invalid(format!("limit must be within 1 to {MAX_LIMIT}")));
+    }
+    let after = Bytes::from(parameters.take("after").unwrap_or_default());
+    parameters.none_left()?;
+    let unavailable = |message: String| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "store", message);
+    let inbox = operations.backend.gateway.inbox().ok_or_else(|| {
+        unavailable("this server keeps no messages for users who are not there (store)".to_owned())
+    })?;
+    let uids = inbox.uids(after, limit).await.map_err(|error| unavailable(error.to_string()))?;
+    let next = uids.last().filter(|_| uids.len() == limit).map(|last| text_of(&last.uid));
+    let shown = uids
+        .iter()
+        .map(|one| json!({"uid": text_of(&one.uid), "messages": one.messages, "bytes": one.bytes}));
+    Ok(json(StatusCode::OK, &json!({"uids": shown.collect::<Vec<_>>(), "next": next})))
+}
 
 /// Gives the part of `GET /status`: null without a store.
 pub(super) fn status(gateway: &Gateway) -> Value {

@@ -9,7 +9,7 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Refusal, json, text};
-use super::{Operations, api, auth, body, clients, dashboard, metrics, status, upgrade};
+use super::{Operations, api, auth, body, clients, dashboard, inbox, metrics, status, upgrade};
 use crate::cluster::Cluster;
 use crate::net::{Permit, RateLimitKey};
 use crate::telemetry::abuse_log::{self, Offence};
@@ -96,6 +96,10 @@ async fn route(
             only(&request, &Method::GET)?;
             clients::answer(operations, request.uri().query()).await
         }
+        "/inbox" => {
+            only(&request, &Method::GET)?;
+            inbox::answer(operations, request.uri().query()).await
+        }
         "/openapi.json" => {
             only(&request, &Method::GET)?;
             Ok(json(StatusCode::OK, &api::describe()))
@@ -111,7 +115,7 @@ async fn route(
             StatusCode::NOT_FOUND,
             "not_found",
             format!(
-                "there is nothing at {path}; there are /dashboard, /healthz, /readyz, /metrics, /status, /connections, /openapi.json, /upgrade, /api/{{operation}}"
+                "there is nothing at {path}; there are /dashboard, /healthz, /readyz, /metrics, /status, /connections, /inbox, /openapi.json, /upgrade, /api/{{operation}}"
             ),
         )),
     }

@@ -48,6 +48,11 @@ enum Command {
         #[command(flatten)]
         where_: Where,
     },
+    /// Shows what waits for users who are not there, and forgets it; looks after the file of a store
+    Inbox {
+        #[command(subcommand)]
+        what: InboxCommand,
+    },
     /// Shows the clients of a server that runs
     Connections {
         /// Only those that are bound to this uid
@@ -65,6 +70,34 @@ enum Command {
         #[command(flatten)]
         where_: Where,
     },
+}
+
+#[derive(Subcommand)]
+enum InboxCommand {
+    /// Shows the uids for which messages wait
+    List {
+        /// How many to show at most
+        #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        limit: u32,
+        #[command(flatten)]
+        where_: Where,
+    },
+    /// Shows what waits for a uid, by device
+    Show {
+        uid: String,
+        #[command(flatten)]
+        where_: Where,
+    },
+    /// Forgets everything of a uid: messages, devices and receipts
+    Purge {
+        uid: String,
+        #[command(flatten)]
+        where_: Where,
+    },
+    /// Reads the whole file of a store that no server has open, and says what is wrong with it
+    Check { file: PathBuf },
+    /// Copies a store that no server has open to a file that is not there yet
+    Copy { file: PathBuf, to: PathBuf },
 }
 
 /// Which server to ask. It says where by the same settings as the server itself.
@@ -89,6 +122,13 @@ pub enum Action {
     Run(Box<Source>),
     Check(PathBuf),
     Ask(Asked, Question, Printed),
+    /// Reads the whole file of a store.
+    CheckStore(PathBuf),
+    /// Copies the file of a store.
+    CopyStore {
+        file: PathBuf,
+        to: PathBuf,
+    },
 }
 
 /// Which server that runs is asked.
@@ -105,6 +145,18 @@ pub enum Question {
     Health,
     /// Asks it to let the binary that is installed now take over.
     Upgrade,
+    /// Lists uids for which messages wait, `limit` of them at most.
+    InboxList {
+        limit: usize,
+    },
+    /// Shows what waits for a uid.
+    InboxShow {
+        uid: String,
+    },
+    /// Has everything of a uid forgotten.
+    InboxPurge {
+        uid: String,
+    },
     /// Lists the clients to which all given filters apply, `limit` of them at most.
     Connections {
         uid: Option<String>,
@@ -141,12 +193,25 @@ pub fn parse() -> anyhow::Result<Action> {
         Some(Command::Status { where_ }) => return where_.ask(Question::Status),
         Some(Command::Health { where_ }) => return where_.ask(Question::Health),
         Some(Command::Upgrade { where_ }) => return where_.ask(Question::Upgrade),
+        Some(Command::Inbox { what }) => return what.action(),
         Some(Command::Connections { uid, group, address, limit, where_ }) => {
             return where_.ask(Question::Connections { uid, group, address, limit: limit as usize });
         }
     }
     let flags = cli.settings.over(RawConfig::from_environment()?);
     Ok(Action::Run(Box::new(Source { flags, file: cli.config })))
+}
+
+impl InboxCommand {
+    fn action(self) -> anyhow::Result<Action> {
+        match self {
+            Self::List { limit, where_ } => where_.ask(Question::InboxList { limit: limit as usize }),
+            Self::Show { uid, where_ } => where_.ask(Question::InboxShow { uid }),
+            Self::Purge { uid, where_ } => where_.ask(Question::InboxPurge { uid }),
+            Self::Check { file } => Ok(Action::CheckStore(file)),
+            Self::Copy { file, to } => Ok(Action::CopyStore { file, to }),
+        }
+    }
 }
 
 impl Where {

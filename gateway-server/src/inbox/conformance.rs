@@ -445,6 +445,9 @@ fn without_epoch(mut outcome: Outcome) -> Outcome {
 /// Everything that a store can be asked, without epochs.
 fn everything(store: &mut dyn Store, now: Millis) -> String {
     let mut all = vec![format!("{:?}", store.totals().unwrap())];
+    for (after, limit) in [(&b""[..], 10), (b"anna", 1)] {
+        all.push(format!("{:?}", store.uids(after, limit).unwrap()));
+    }
     for uid in UIDS {
         let inbox = store.inbox_of(now, uid).unwrap().map(|inbox| UidInbox { epoch: 0, ..inbox });
         for device in inbox.iter().flat_map(|inbox| &inbox.devices) {

@@ -9,7 +9,7 @@ use siphasher::sip::SipHasher13;
 use super::bounds::{Bounds, DEVICE_LIFE, PRODUCER_LIFE, SEEN_STEP};
 use super::model::{
     Device, DeviceInbox, DeviceReceipt, Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt,
-    Totals, UidInbox, WaitingMessage, WaitingPage,
+    Totals, UidInbox, UidSummary, WaitingMessage, WaitingPage,
 };
 use super::store::{Arrival, Operation, Outcome, Refusal, Store, StoreError, check_device};
 
@@ -454,6 +454,18 @@ impl Store for MemoryStore {
             seen_at: known.seen,
         });
         Ok(Some(UidInbox { epoch: inbox.epoch, messages, bytes, devices: devices.collect() }))
+    }
+
+    fn uids(&mut self, after: &[u8], limit: usize) -> Result<Vec<UidSummary>, StoreError> {
+        let summary = |inbox: &Inbox| {
+            let (messages, bytes) = inbox.waiting();
+            UidSummary { uid: inbox.uid.clone(), messages, bytes }
+        };
+        let mut found: Vec<_> = self.uids.values().map(summary).collect();
+        found.retain(|one| one.messages > 0 && *one.uid > *after);
+        found.sort_by(|one, other| one.uid.cmp(&other.uid));
+        found.truncate(limit);
+        Ok(found)
     }
 
     fn progress(&mut self, producer: &Producer) -> Result<Option<u64>, StoreError> {

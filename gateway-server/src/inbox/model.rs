@@ -139,6 +139,16 @@ pub struct DeviceReceipt {
     pub read_at: Option<Millis>,
 }
 
+/// A uid for which messages wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UidSummary {
+    pub uid: Bytes,
+    /// The number of messages whose payload the store has.
+    pub messages: u64,
+    /// The bytes of these payloads.
+    pub bytes: u64,
+}
+
 /// What waits for a uid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UidInbox {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::model::{PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage};
+use super::model::{PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary, WaitingPage};
 use super::pause::Pause;
 use super::store::{Operation, Outcome, StoreError};
 
@@ -35,6 +35,7 @@ pub(super) enum Request {
 pub(super) enum Read {
     Waiting { page: PageRequest, answer: Answer<WaitingPage> },
     Receipt { id: Box<str>, uids: usize, answer: Answer<Vec<Receipt>> },
+    Uids { after: Bytes, limit: usize, answer: Answer<Vec<UidSummary>> },
     InboxOf { uid: Bytes, answer: Answer<Option<UidInbox>> },
     Progress { producer: Producer, answer: Answer<Option<u64>> },
     Totals { answer: Answer<Totals> },
@@ -52,7 +53,7 @@ impl Request {
                 Self::Apply(operations, _) => operations.iter().map(cost).sum(),
                 Self::Read(Read::Waiting { page, .. }) => page.uid.len() + page.device.as_row().1.len(),
                 Self::Read(Read::Receipt { id, .. }) => id.len(),
-                Self::Read(Read::InboxOf { uid, .. }) => uid.len(),
+                Self::Read(Read::InboxOf { uid, .. } | Read::Uids { after: uid, .. }) => uid.len(),
                 Self::Read(Read::Progress { .. } | Read::Totals { .. }) | Self::Pause(_) => 0,
             }
     }
@@ -63,7 +64,7 @@ impl Read {
     pub(super) fn uid(&self) -> Option<&Bytes> {
         match self {
             Self::Waiting { page: PageRequest { uid, .. }, .. } | Self::InboxOf { uid, .. } => Some(uid),
-            Self::Receipt { .. } | Self::Progress { .. } | Self::Totals { .. } => None,
+            Self::Uids { .. } | Self::Receipt { .. } | Self::Progress { .. } | Self::Totals { .. } => None,
         }
     }
 }

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::bounds::{LONGEST_TTL, MESSAGE_BYTES, UID_BYTES};
 use super::model::{
-    Device, Millis, NewMessage, PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage, is_id,
+    Device, Millis, NewMessage, PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary, WaitingPage,
+    is_id,
 };
 
 /// Keeps messages until each device has them.
@@ -23,6 +24,9 @@ pub trait Store: Send {
 
     /// Gives what waits for a uid; `None` for a uid of which the store knows nothing.
     fn inbox_of(&mut self, now: Millis, uid: &[u8]) -> Result<Option<UidInbox>, StoreError>;
+
+    /// Gives uids for which messages wait, in the order of their bytes, behind one: at most so many.
+    fn uids(&mut self, after: &[u8], limit: usize) -> Result<Vec<UidSummary>, StoreError>;
 
     /// Gives the number of the last order of a producer that the store has applied.
     fn progress(&mut self, producer: &Producer) -> Result<Option<u64>, StoreError>;

@@ -302,6 +302,7 @@ impl Worker {
         match read {
             Read::Waiting { page, answer } => answer_with(answer, store.waiting(now, &page)),
             Read::Receipt { id, uids, answer } => answer_with(answer, store.receipt(now, &id, uids)),
+            Read::Uids { after, limit, answer } => answer_with(answer, store.uids(&after, limit)),
             Read::InboxOf { uid, answer } => answer_with(answer, store.inbox_of(now, &uid)),
             Read::Progress { producer, answer } => answer_with(answer, store.progress(&producer)),
             Read::Totals { answer } => answer_with(answer, store.totals()),

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::counts::{InboxCounts, InboxSnapshot};
 use super::delivery::Post;
 use super::health::{Health, HealthNotes};
-use super::model::{PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage};
+use super::model::{PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary, WaitingPage};
 use super::notes::InboxNotes;
 use super::pause::{AtRest, pause};
 use super::queue::Queue;
@@ -141,6 +141,15 @@ impl WriterHandle {
         uid: Bytes,
     ) -> impl Future<Output = Result<Option<UidInbox>, Unavailable>> + use<> {
         self.ask(move |answer| Request::Read(Read::InboxOf { uid, answer }))
+    }
+
+    /// Gives uids for which messages wait; see [`Store::uids`].
+    pub fn uids(
+        &self,
+        after: Bytes,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<UidSummary>, Unavailable>> + use<> {
+        self.ask(move |answer| Request::Read(Read::Uids { after, limit, answer }))
     }
 
     /// Gives how far a producer has come; see [`Store::progress`].

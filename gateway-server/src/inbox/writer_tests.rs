@@ -11,7 +11,7 @@ use super::delivery::{Post, Sending};
 use super::health::Health;
 use super::memory_store::MemoryStore;
 use super::model::{
-    Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage,
+    Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary, WaitingPage,
 };
 use super::request::Unavailable;
 use super::sqlite::SqliteStore;
@@ -55,6 +55,10 @@ impl Store for Guided {
 
     fn inbox_of(&mut self, now: Millis, uid: &[u8]) -> Result<Option<UidInbox>, StoreError> {
         self.store.inbox_of(now, uid)
+    }
+
+    fn uids(&mut self, after: &[u8], limit: usize) -> Result<Vec<UidSummary>, StoreError> {
+        self.store.uids(after, limit)
     }
 
     fn progress(&mut self, producer: &Producer) -> Result<Option<u64>, StoreError> {

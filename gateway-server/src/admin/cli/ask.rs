@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::header::{AUTHORIZATION, HOST};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -28,7 +28,12 @@ pub(super) async fn ask(target: &Target, path: &str) -> anyhow::Result<Value> {
 
 /// Sends a request without a body that changes something, and gives the answer.
 pub(super) async fn post(target: &Target, path: &str) -> anyhow::Result<Value> {
-    understood(target, send(target, Method::POST, path, CHANGE_TIME).await?)
+    understood(target, send(target, Method::POST, path, None, CHANGE_TIME).await?)
+}
+
+/// Sends a request with a body of JSON, and gives the answer.
+pub(super) async fn post_json(target: &Target, path: &str, body: &Value) -> anyhow::Result<Value> {
+    understood(target, send(target, Method::POST, path, Some(body), CHANGE_TIME).await?)
 }
 
 fn understood(target: &Target, (status, body): (StatusCode, Bytes)) -> anyhow::Result<Value> {
@@ -46,17 +51,18 @@ fn understood(target: &Target, (status, body): (StatusCode, Bytes)) -> anyhow::R
 
 /// Sends a request and gives the answer, whatever its status is.
 pub(super) async fn get(target: &Target, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
-    send(target, Method::GET, path, TIME).await
+    send(target, Method::GET, path, None, TIME).await
 }
 
 async fn send(
     target: &Target,
     method: Method,
     path: &str,
+    body: Option<&Value>,
     time: Duration,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
     let address = reachable(target.address);
-    timeout(time, exchange(address, target, method, path))
+    timeout(time, exchange(address, target, method, path, body))
         .await
         .with_context(|| format!("{address} has not answered within {time:?}"))?
 }
@@ -70,6 +76,7 @@ async fn exchange(
     target: &Target,
     method: Method,
     path: &str,
+    body: Option<&Value>,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
     let socket = TcpStream::connect(address).await.with_context(|| {
         format!(
@@ -86,7 +93,11 @@ async fn exchange(
         let bearer = [b"Bearer ", target.token.as_bytes()].concat();
         request = request.header(AUTHORIZATION, bearer);
     }
-    let request = request.body(Empty::<Bytes>::new()).context("operations_token cannot stand in a header")?;
+    if body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+    let request = request.body(Full::new(body)).context("operations_token cannot stand in a header")?;
     let answer = sender.send_request(request).await.with_context(no_answer)?;
     let status = answer.status();
     let body = Limited::new(answer.into_body(), BYTES).collect().await;

@@ -1,6 +1,7 @@
-//! The commands `gateway-server status`, `health`, `connections` and `upgrade`, which ask a running server.
+//! The commands `gateway-server status`, `health`, `connections`, `inbox` and `upgrade`, which ask a running server.
 
 mod ask;
+mod inbox;
 mod table;
 mod target;
 
@@ -12,6 +13,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::query::encode;
+pub use inbox::{check_store, copy_store, inbox_list, inbox_purge, inbox_show};
 pub use target::Target;
 
 use ask::{ask, get, post};

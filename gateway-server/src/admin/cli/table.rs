@@ -145,6 +145,32 @@ pub(super) fn connections(found: &[Value], has_more: bool) -> String {
     text
 }
 
+/// The uids for which messages wait.
+pub(super) fn inbox_list(found: &[Value], has_more: bool) -> String {
+    let row = |one: &Value| ["messages", "bytes", "uid"].map(|key| cell(&one[key])).into();
+    let mut text = table(&["messages", "bytes", "uid"], found.iter().map(row).collect());
+    let more = if has_more { ", and there are more (--limit)" } else { "" };
+    text += &format!("{}{more}\n", counted(found.len() as u64, "uid"));
+    text
+}
+
+/// What waits for one uid.
+pub(super) fn inbox(inbox: &Value) -> String {
+    let value = |key: &str| inbox[key].as_u64().unwrap_or_default();
+    let row = |one: &Value| {
+        let name = match one["device"].as_str() {
+            Some("") => "(without a name)".to_owned(),
+            _ => cell(&one["device"]),
+        };
+        let mut row = vec![name, if one["signed"] == true { "token" } else { "page" }.to_owned()];
+        row.extend(["waiting", "lost"].map(|key| cell(&one[key])));
+        row
+    };
+    let devices = inbox["devices"].as_array().into_iter().flatten().map(row).collect::<Vec<_>>();
+    let kept = format!("{}, {}\n", counted(value("messages"), "message"), counted(value("bytes"), "byte"));
+    kept + &table(&["device", "named by", "waiting", "lost"], devices)
+}
+
 fn rows(list: &Value, keys: &[&str]) -> Vec<Vec<String>> {
     let rows = list.as_array().into_iter().flatten();
     rows.map(|row| keys.iter().map(|key| cell(&row[*key])).collect()).collect()

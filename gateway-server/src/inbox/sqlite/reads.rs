@@ -4,7 +4,8 @@ use bytes::Bytes;
 use rusqlite::{Result, params};
 
 use crate::inbox::model::{
-    DeviceInbox, DeviceReceipt, Millis, PageRequest, Receipt, UidInbox, WaitingMessage, WaitingPage,
+    DeviceInbox, DeviceReceipt, Millis, PageRequest, Receipt, UidInbox, UidSummary, WaitingMessage,
+    WaitingPage,
 };
 
 use super::rows::{DeviceRow, UidRow};
@@ -91,6 +92,19 @@ pub(super) fn receipt(
         receipts.push(receipt);
     }
     Ok(receipts)
+}
+
+/// Gives uids for which messages wait.
+pub(super) fn uids(statements: &mut Statements<'_>, after: &[u8], limit: usize) -> Result<Vec<UidSummary>> {
+    let sql = "SELECT uid, messages, bytes FROM uids WHERE uid > ? AND messages > 0 ORDER BY uid LIMIT ?";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    statements.all(sql, params![after, limit], |row| {
+        Ok(UidSummary {
+            uid: Bytes::from(row.get::<_, Vec<u8>>(0)?),
+            messages: row.get::<_, i64>(1)?.cast_unsigned(),
+            bytes: row.get::<_, i64>(2)?.cast_unsigned(),
+        })
+    })
 }
 
 /// Gives what waits for a uid.

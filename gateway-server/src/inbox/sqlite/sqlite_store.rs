@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Result};
 
 use crate::inbox::bounds::Bounds;
-use crate::inbox::model::{Millis, PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage};
+use crate::inbox::model::{
+    Millis, PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary, WaitingPage,
+};
 use crate::inbox::store::{Operation, Outcome, Store, StoreError};
 
 use super::batch::Batch;
@@ -108,6 +110,10 @@ impl Store for SqliteStore {
     fn inbox_of(&mut self, now: Millis, uid: &[u8]) -> Result<Option<UidInbox>, StoreError> {
         let statements = &mut Statements::new(&self.connection);
         reads::inbox_of(statements, now, self.epoch, uid).map_err(store_error)
+    }
+
+    fn uids(&mut self, after: &[u8], limit: usize) -> Result<Vec<UidSummary>, StoreError> {
+        reads::uids(&mut Statements::new(&self.connection), after, limit).map_err(store_error)
     }
 
     fn progress(&mut self, producer: &Producer) -> Result<Option<u64>, StoreError> {
