@@ -4,6 +4,18 @@ export interface Message {
     [property: string]: any;
 }
 
+/** A message of the inbox, which PHP has sent by Gateway::deliverToUid(). */
+export interface InboxMessage {
+    /** The id that deliverToUid() has returned or was given. */
+    readonly id: string;
+    /** What PHP has sent: a JSON object with a string `type` as such, anything else as the text that it is. */
+    readonly data: Message | string;
+    /** Whether the device is sent the message for the first time. */
+    readonly isNew: boolean;
+    /** Tells PHP that the user has read the message. Returns whether that was taken, as send() does; it is taken once. */
+    read(): boolean;
+}
+
 /** What names a connection to PHP, from the gateway's init message. */
 export interface Identity {
     client_id: string;
@@ -59,6 +71,11 @@ export interface Options {
      * for, such as the id of the user: only a page with the same string goes on. The default is false.
      */
     resumeTab?: boolean | string;
+    /**
+     * The name of the device for the inbox, 1 to 64 letters, digits, - and _. The default is a random one that the browser keeps in
+     * localStorage, and none where it cannot. With false the page names no device.
+     */
+    device?: string | false | null;
     /** Returns a number from 0 to 1, for the delays. */
     random?: () => number;
 }
@@ -152,8 +169,17 @@ export class Gateway extends EventTarget {
     /** The client_id of this connection; null until its init message has come. */
     readonly clientId: string | null;
 
+    /**
+     * Calls the handler with each message of the inbox, in order. The next one comes once all promises that the handlers have returned
+     * are settled. Without such a handler, the messages of the inbox go to the handlers of their types.
+     */
+    on(type: 'inbox', handler: (message: InboxMessage) => unknown): () => void;
+    /** Calls the handler with the number of messages of the inbox that were dropped before this device had them. */
+    on(type: 'lost', handler: (count: number) => unknown): () => void;
     /** Calls the handler with each message of this type, or of any type for "*". The returned function removes the handler. */
     on<M extends Message = Message>(type: M['type'] | '*', handler: (message: M) => void): () => void;
+    once(type: 'inbox', handler: (message: InboxMessage) => unknown): () => void;
+    once(type: 'lost', handler: (count: number) => unknown): () => void;
     once<M extends Message = Message>(type: M['type'] | '*', handler: (message: M) => void): () => void;
     off(type: string, handler: (message: any) => void): void;
 

@@ -20,6 +20,7 @@ const DEFAULTS = {
     queueBytes: 262_144,
     resume: true,
     resumeTab: false,
+    device: null,
     random: Math.random,
 };
 
@@ -71,10 +72,33 @@ const CONTROL = 'gateway:';
 const HEADER = 'gateway:=';
 const ESCAPE = 'gateway:= ';
 
-/** The start of a question of PHP's and that of an answer to one, and the form of both. */
-const ASK = `${HEADER}ask `;
+/** The start of an answer to a question of PHP's, of an acknowledgement of the inbox's messages, and of what says that one is read. */
 const ANSWER = `${HEADER}answer `;
-const ASKED_FORM = /^gateway:=\w+ ([0-9a-f]{16}) (.*)$/s;
+const GOT = `${HEADER}got `;
+const READ = `${HEADER}read `;
+
+/** The form of what follows each header. A question and an answer have an id, and positions in an inbox have its epoch. */
+const ASKED_FORM = /^([0-9a-f]{16}) (.*)$/s;
+const INBOX_POSITION_FORM = /^([0-9a-f]{16}) (0|[1-9]\d{0,17})$/;
+const HEADERS = new Map([
+    ['ask', ASKED_FORM],
+    ['answer', ASKED_FORM],
+    ['inbox', /^(new|kept) ([0-9a-f]{16}) ([1-9]\d{0,17}) ([\w-]{1,64}) (.*)$/s],
+    ['lost', INBOX_POSITION_FORM],
+    ['got', INBOX_POSITION_FORM],
+    ['read', INBOX_POSITION_FORM],
+]);
+
+/** The name of a device, and the bytes of one that this browser makes. */
+const DEVICE_FORM = /^[\w-]{1,64}$/;
+const DEVICE_BYTES = 16;
+
+/** The gateway is told at the latest after so many messages of the inbox that they are handled. */
+const GOT_AFTER_MESSAGES = 16;
+
+/** A note of what a device has handled names the newest epochs, and the newest ranges of numbers in each, up to so many. */
+const NOTED_EPOCHS = 8;
+const NOTED_RANGES = 8;
 
 /** The gateway is told how many of its messages were taken after so many of them, so many characters, or so many milliseconds. */
 const SEEN_AFTER_MESSAGES = 256;
@@ -98,12 +122,42 @@ const isAddress = (token) => typeof token === 'string' && token.includes('/');
 const escaped = (message) => message.startsWith(CONTROL) ? ESCAPE + message : message;
 const unescaped = (text) => text.startsWith(ESCAPE) ? text.slice(ESCAPE.length) : text;
 const isAnswer = (text) => text.startsWith(ANSWER);
+const isRead = (text) => text.startsWith(READ);
+const hasHeader = (text) => text.startsWith(HEADER) && !text.startsWith(ESCAPE);
 
 /** How a message of any kind is written. */
 const written = (message) => typeof message === 'string' ? message : String(JSON.stringify(message));
 
 /** The bytes that a text takes in memory, at most. */
 const weightOf = (text) => 2 * text.length;
+
+/** The message of a text, or null for what is no JSON object with a string `type`. */
+function parsed(data) {
+    try {
+        const message = JSON.parse(data);
+        return typeof message?.type === 'string' ? message : null;
+    } catch {
+        return null;
+    }
+}
+
+/** Has the browser report an error as uncaught, while what has called the handler goes on. */
+function report(error) {
+    queueMicrotask(() => {
+        throw error;
+    });
+}
+
+/** Whether one of these ranges, each a first and a last number, has this number. */
+const covers = (ranges, number) => ranges.some(([first, last]) => first <= number && number <= last);
+
+/** Adds a range to others, of which it becomes one with those that it overlaps or touches. */
+function joinRanges(ranges, [first, last]) {
+    const overlaps = ([from, to]) => from <= last + 1 && first <= to + 1;
+    const parts = [[first, last], ...ranges.filter(overlaps)];
+    const whole = [Math.min(...parts.map(([from]) => from)), Math.max(...parts.map(([, to]) => to))];
+    return [...ranges.filter((range) => !overlaps(range)), whole].slice(-NOTED_RANGES);
+}
 
 /** Does something with what this browser or tab keeps over pages, which may be full or forbidden. */
 function withStorage(kind, action) {
@@ -112,6 +166,18 @@ function withStorage(kind, action) {
     } catch {
         return null;
     }
+}
+
+/** The name of this browser for gateways, which is made by chance once; null where the browser does not keep it. */
+function ownDevice() {
+    const key = 'gateway device';
+    return withStorage('localStorage', (storage) => {
+        if (!DEVICE_FORM.test(storage.getItem(key) ?? '')) {
+            const bytes = crypto.getRandomValues(new Uint8Array(DEVICE_BYTES));
+            storage.setItem(key, [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(''));
+        }
+        return storage.getItem(key);
+    });
 }
 
 /** Posts to a page of this site alone, as other sites must not see the CSRF token. A redirect is no success: it leads to a login. */
@@ -221,10 +287,11 @@ class ClientEnd {
             event = {type: 'recovered', missed};
         } else {
             const unconfirmed = this.#sent.splice(0);
-            // The client that was asked has gone, and nobody takes an answer from another one.
-            const answers = this.#waiting.filter(isAnswer);
-            this.#waiting = this.#waiting.filter((text) => !isAnswer(text));
-            this.#lighten([...unconfirmed, ...answers]);
+            // The client that was asked has gone, and nobody takes an answer from another one. What is read may be said twice.
+            const again = [...unconfirmed.filter(isRead), ...this.#waiting.filter((text) => !isAnswer(text))];
+            this.#lighten([...unconfirmed, ...this.#waiting]);
+            this.#waiting = again;
+            this.#weight += again.reduce((sum, text) => sum + weightOf(text), 0);
             event = this.hasLived ? {type: 'gap', reason, unconfirmed: this.#messages(unconfirmed)} : null;
             this.#confirmed = this.#taken = 0;
         }
@@ -263,7 +330,10 @@ class ClientEnd {
         return texts;
     }
 
-    /** Takes what comes behind the init. Gives the application's message or PHP's question, if it is one, and the control message that is due. */
+    /**
+     * Takes what comes behind the init. Gives the application's message, PHP's question, the message of the inbox, or the number of
+     * those that were lost, if it is one; and the control message that is due.
+     */
     receive(data, now) {
         if (typeof data !== 'string') {
             return {message: data, reply: this.#take(data.byteLength, now)};
@@ -271,16 +341,24 @@ class ClientEnd {
         if (data.startsWith(CONTROL) && !data.startsWith(HEADER)) {
             return {message: null, reply: this.#control(data)};
         }
-        const isQuestion = data.startsWith(ASK);
-        const [, id, text] = isQuestion || isAnswer(data) ? ASKED_FORM.exec(data) ?? [] : [null, null, null];
-        if (id === undefined) {
-            throw new Error(`malformed question or answer ${JSON.stringify(data.slice(0, 60))}`);
+        const [start, word] = data.startsWith(HEADER) ? /^gateway:=(\w+) /.exec(data) ?? [] : [];
+        const fields = HEADERS.get(word)?.exec(data.slice(start.length));
+        if (fields === null) {
+            throw new Error(`malformed message with a header ${JSON.stringify(data.slice(0, 60))}`);
         }
         const reply = this.#take(data.length, now);
-        if (isQuestion) {
-            return {message: null, question: {id, data: text}, reply};
+        if (word === 'ask') {
+            const [, id, question] = fields;
+            return {message: null, question: {id, data: question}, reply};
         }
-        if (data.startsWith(HEADER) && !data.startsWith(ESCAPE)) {
+        if (word === 'inbox') {
+            const [, kind, epoch, seq, id, text] = fields;
+            return {message: null, inbox: {isNew: kind === 'new', epoch, seq: Number(seq), id, data: text}, reply};
+        }
+        if (word === 'lost') {
+            return {message: null, lost: Number(fields[2]), reply};
+        }
+        if (hasHeader(data)) {
             return {message: null, reply}; // a newer gateway knows what it means
         }
         return {message: unescaped(data), reply};
@@ -337,13 +415,163 @@ class ClientEnd {
 
     /** The application's messages among texts that went out, or were to go. */
     #messages(texts) {
-        return texts.filter((text) => !isAnswer(text)).map(unescaped);
+        return texts.filter((text) => !hasHeader(text)).map(unescaped);
     }
 
     #lighten(texts) {
         for (const text of texts) {
             this.#weight -= weightOf(text);
         }
+    }
+}
+
+/**
+ * The messages of the inbox on their way to the handlers: what has come is handled in order, noted for other pages of the device, and
+ * acknowledged.
+ *
+ * Other pages of the device may get other messages of the same inbox. So what has come and what is handled are ranges of numbers, not
+ * only the greatest one. A client gets all messages behind the first one that it gets, in order, though numbers may be left out: a range
+ * goes from the first number that came to a client to the last one.
+ */
+class Inbox {
+    /** The key of the device's note in localStorage. */
+    #noteKey;
+    /** The messages, and the losses of messages, that are not handled. The first of them is being handled, or is the next. */
+    #queue = [];
+    /** The epoch of the last message, and the ranges of the numbers of this epoch that have come. */
+    #epoch = null;
+    #received = [];
+    /** The first and the last number of the range that grows, which are null before a client has got any. */
+    #first = null;
+    #last = null;
+    /** The greatest number of each epoch that is to be acknowledged, and how many messages were handled since the last acknowledgement. */
+    #unacknowledged = new Map();
+    #handled = 0;
+    /** Whether another page goes on with all of this. */
+    #isLeft = false;
+
+    constructor(device) {
+        this.#noteKey = `gateway inbox ${device || ''}`;
+    }
+
+    /** Keeps a message for the handlers. One that has come before is not handled again, but acknowledged after those before it. */
+    take({epoch, seq, ...message}) {
+        if (epoch !== this.#epoch) {
+            [this.#epoch, this.#received, this.#first] = [epoch, [], null];
+        }
+        const isDouble = covers(this.#received, seq);
+        if (this.#first === null || seq < this.#last) {
+            this.#first = seq;
+        }
+        this.#last = seq;
+        this.#received = joinRanges(this.#received, [this.#first, seq]);
+        const before = this.#queue.at(-1);
+        if (isDouble && before?.isDouble && before.epoch === epoch) {
+            before.seq = Math.max(before.seq, seq);
+        } else {
+            this.#queue.push(isDouble ? {epoch, seq, isDouble} : {epoch, seq, first: this.#first, ...message});
+        }
+    }
+
+    /** Keeps for the handlers that so many messages were dropped. */
+    takeLoss(lost) {
+        this.#queue.push({lost});
+    }
+
+    /** Gives what is to be handled next, or undefined. What has come before, or another page has handled, is passed over. */
+    next() {
+        for (;;) {
+            const [entry] = this.#isLeft ? [] : this.#queue;
+            const isOver = entry?.isDouble || entry?.isNew === false && this.#isNoted(entry);
+            if (!isOver) {
+                return entry;
+            }
+            this.#finish(entry);
+        }
+    }
+
+    /** Takes note that this is handled. */
+    done(entry) {
+        if (entry.lost === undefined) {
+            this.#note(entry);
+        }
+        this.#finish(entry);
+    }
+
+    /** Gives the acknowledgements that are due: those of all that is handled once nothing is left, and before that those of many. */
+    due() {
+        if (this.#queue.length > 0 && this.#handled < GOT_AFTER_MESSAGES) {
+            return [];
+        }
+        const texts = [...this.#unacknowledged].map(([epoch, seq]) => `${GOT}${epoch} ${seq}`);
+        this.#unacknowledged.clear();
+        this.#handled = 0;
+        return texts;
+    }
+
+    /** Begins with another client, which may get again what the one before has got. */
+    restart() {
+        this.#first = null;
+    }
+
+    /** Forgets what is not handled, as the next client may be another user's. The gateway sends it again once this user is back. */
+    forget() {
+        [this.#queue, this.#unacknowledged, this.#handled] = [[], new Map(), 0];
+        [this.#epoch, this.#received, this.#first] = [null, [], null];
+    }
+
+    /** Gives all that another page needs to go on. This page waits, and if it is here after all, passes over what the other has handled. */
+    save() {
+        this.#isLeft = true;
+        for (const entry of this.#queue.filter(({isNew}) => isNew)) {
+            entry.isNew = false;
+        }
+        const unacknowledged = [...this.#unacknowledged];
+        return {queue: this.#queue, unacknowledged, epoch: this.#epoch, received: this.#received, first: this.#first, last: this.#last};
+    }
+
+    /** Goes on, as the page is here. */
+    proceed() {
+        this.#isLeft = false;
+    }
+
+    /** Goes on from what `save` gave. */
+    restore({queue, unacknowledged, epoch, received, first, last}) {
+        [this.#queue, this.#unacknowledged] = [queue, new Map(unacknowledged)];
+        [this.#epoch, this.#received, this.#first, this.#last] = [epoch, received, first, last];
+    }
+
+    /** Removes what is done with from the queue, where it is no more if it was forgotten while handlers had it. */
+    #finish(entry) {
+        if (this.#queue[0] !== entry) {
+            return;
+        }
+        this.#queue.shift();
+        if (entry.lost === undefined) {
+            const {epoch, seq} = entry;
+            this.#unacknowledged.set(epoch, Math.max(seq, this.#unacknowledged.get(epoch) ?? 0));
+            this.#handled += 1;
+        }
+    }
+
+    /** Whether a page of the device has handled this. */
+    #isNoted({epoch, seq}) {
+        return withStorage('localStorage', (storage) => covers(this.#notes(storage).get(epoch) ?? [], seq)) === true;
+    }
+
+    /** Notes for the pages of the device, and those after them, that this is handled. */
+    #note({epoch, first, seq}) {
+        const notes = withStorage('localStorage', (storage) => this.#notes(storage)) ?? new Map();
+        withStorage('localStorage', (storage) => {
+            const ranges = joinRanges(notes.get(epoch) ?? [], [first, seq]);
+            notes.delete(epoch);
+            storage.setItem(this.#noteKey, JSON.stringify([...notes, [epoch, ranges]].slice(-NOTED_EPOCHS)));
+        });
+    }
+
+    /** The ranges that pages of the device have handled, by epoch, the newest last. */
+    #notes(storage) {
+        return new Map(JSON.parse(storage.getItem(this.#noteKey)) ?? []);
     }
 }
 
@@ -377,12 +605,19 @@ class Gateway extends EventTarget {
     #isBindOver = false;
     #holds = false;
     #tellsLater = false;
+    /** The name of the device, if there is one. */
+    #device;
+    #inbox;
+    /** Whether a message of the inbox is being handled. */
+    #isHandling = false;
 
     constructor(url, options = {}) {
         super();
         this.#url = new URL(url, globalThis.location?.href);
         this.#url.protocol = this.#url.protocol.replace('http', 'ws');
         this.#options = {...DEFAULTS, ...options};
+        this.#device = this.#chooseDevice();
+        this.#inbox = new Inbox(this.#device);
         this.#recallWay();
         this.#connect();
     }
@@ -429,10 +664,14 @@ class Gateway extends EventTarget {
             this.#emit('overflow', {message});
             return false;
         }
+        this.#post(text);
+        return true;
+    }
+
+    #post(text) {
         if (this.#end.send(text)) {
             this.#socket.send(text);
         }
-        return true;
     }
 
     connect() {
@@ -445,6 +684,15 @@ class Gateway extends EventTarget {
         if (this.#state !== 'closed') {
             this.#closed(NORMAL, '');
         }
+    }
+
+    /** The device that the options name, or this browser's. With `resume: false` nothing is kept in the browser. */
+    #chooseDevice() {
+        const {device, resume} = this.#options;
+        if (device && !DEVICE_FORM.test(device)) {
+            throw new TypeError('the option device must be 1 to 64 letters, digits, - and _');
+        }
+        return device ?? (resume ? ownDevice() : null);
     }
 
     async #connect() {
@@ -471,6 +719,9 @@ class Gateway extends EventTarget {
             offered.push(...protocols);
             if (!this.#isPlain && this.#end.offer) {
                 offered.push(this.#end.offer);
+            }
+            if (!this.#isPlain && this.#device) {
+                offered.push(`gateway.device.${this.#device}`);
             }
             this.#listen(new WebSocket(url, [...new Set(offered)]), phase);
         } catch (cause) {
@@ -560,6 +811,7 @@ class Gateway extends EventTarget {
         const unconfirmed = this.#end.end();
         this.#end = new ClientEnd();
         this.#introduced = null;
+        this.#inbox.restart();
         this.#emit('gap', {reason: undefined, unconfirmed});
     }
 
@@ -604,6 +856,9 @@ class Gateway extends EventTarget {
         const isOver = code === NORMAL || code === PROTOCOL_ERROR;
         if (isOver) {
             this.#end.end();
+        }
+        if (code === NORMAL) {
+            this.#inbox.forget();
         }
         if (Date.now() - this.#openedAt > STABLE_AFTER) {
             this.#attempt = 0;
@@ -660,6 +915,12 @@ class Gateway extends EventTarget {
         this.#tellLater(phase);
         if (received.question) {
             this.#ask(received.question);
+        } else if (received.inbox) {
+            this.#inbox.take(received.inbox);
+            this.#handleInbox();
+        } else if (received.lost !== undefined) {
+            this.#inbox.takeLoss(received.lost);
+            this.#handleInbox();
         } else if (received.message !== null) {
             this.#dispatch(received.message, phase);
         }
@@ -673,6 +934,12 @@ class Gateway extends EventTarget {
         if (!init.resumed || !bind) {
             this.#isBindOver = !bind;
             this.#holds = Boolean(bind && event);
+        }
+        if (event?.type === 'gap') {
+            this.#inbox.restart();
+        }
+        if (event?.reason === 'identity') {
+            this.#inbox.forget();
         }
         for (const text of again) {
             this.#socket.send(text);
@@ -691,6 +958,8 @@ class Gateway extends EventTarget {
         if (!this.#isBindOver && !phase.aborted) {
             this.#bind(init, phase);
         }
+        this.#inbox.proceed();
+        this.#handleInbox();
     }
 
     /** Ends a connection whose gateway does not speak gateway.2 as it should. If it begins so, it may not know it at all. */
@@ -728,6 +997,53 @@ class Gateway extends EventTarget {
         for (const text of this.#end.flush()) {
             this.#socket.send(text);
         }
+        this.#acknowledge();
+    }
+
+    /** Has the handlers handle the messages of the inbox, each one after all promises for the one before are settled. */
+    async #handleInbox() {
+        if (this.#isHandling) {
+            return;
+        }
+        this.#isHandling = true;
+        for (let next = this.#inbox.next(); next; next = this.#inbox.next()) {
+            const promises = next.lost === undefined ? this.#handleKept(next) : this.#call(['lost'], next.lost);
+            // Without promises the handlers are called before anything else comes, as those of other messages are.
+            const outcomes = promises.length > 0 ? await Promise.allSettled(promises) : [];
+            outcomes.filter(({status}) => status === 'rejected').forEach(({reason}) => report(reason));
+            this.#inbox.done(next);
+            this.#acknowledge();
+        }
+        this.#isHandling = false;
+        this.#acknowledge();
+    }
+
+    /** Gives a message of the inbox to its handlers, or to those of other messages if it has none. Gives what they promise. */
+    #handleKept({id, epoch, seq, data, isNew}) {
+        const message = parsed(data);
+        if (this.#handlers.get('inbox')?.size > 0) {
+            let isRead = false;
+            const read = () => {
+                const isHere = this.#isCounted && this.#state !== 'closed';
+                const isSaid = !isRead && isHere && this.#sendCounted(`${READ}${epoch} ${seq}`, kept);
+                isRead ||= isSaid;
+                return isSaid;
+            };
+            const kept = {id, data: message ?? data, isNew, read};
+            return this.#call(['inbox'], kept);
+        }
+        if (message) {
+            return this.#deliver(message);
+        }
+        this.#emit('raw', {data});
+        return [];
+    }
+
+    /** Tells the gateway which messages of the inbox are handled, if that is due and it knows who is here. */
+    #acknowledge() {
+        if (this.#isCounted && this.#end.isOpen && !this.#holds) {
+            this.#inbox.due().forEach((text) => this.#post(text));
+        }
     }
 
     /** Raises `ask` for a question of PHP's, which is answered once, as long as this client is the one that was asked. */
@@ -755,14 +1071,9 @@ class Gateway extends EventTarget {
     }
 
     #dispatch(data, phase) {
-        let message;
-        try {
-            message = JSON.parse(data);
-        } catch {
-            // Listeners of `raw` get messages that are no JSON.
-        }
-        if (typeof message?.type !== 'string') {
-            this.#emit('raw', {data});
+        const message = parsed(data);
+        if (!message) {
+            this.#emit('raw', {data}); // listeners of `raw` get messages that are no JSON
             return;
         }
         // Only the first init message is the gateway's. A later one may be something that the application passes on from others.
@@ -780,22 +1091,29 @@ class Gateway extends EventTarget {
     }
 
     #deliver(message) {
-        for (const type of new Set([message.type, '*'])) {
+        return this.#call([message.type, '*'], message);
+    }
+
+    /** Calls the handlers of these types. Gives the promises that they return. */
+    #call(types, message) {
+        const promises = [];
+        for (const type of new Set(types)) {
             const handlers = this.#handlers.get(type) ?? [];
             for (const [handler, isOnce] of [...handlers]) {
                 if (isOnce) {
                     handlers.delete(handler);
                 }
                 try {
-                    handler(message);
+                    const result = handler(message);
+                    if (typeof result?.then === 'function') {
+                        promises.push(result);
+                    }
                 } catch (error) {
-                    // The browser reports the error as uncaught, and the next handler runs all the same.
-                    queueMicrotask(() => {
-                        throw error;
-                    });
+                    report(error); // the next handler runs all the same
                 }
             }
         }
+        return promises;
     }
 
     async #bind({client_id, proof}, phase, attempt = 0) {
@@ -837,8 +1155,9 @@ class Gateway extends EventTarget {
         const {resumeTab} = this.#options;
         const record = this.#end.save();
         if (record) {
-            const {isBindOver, holds} = {isBindOver: this.#isBindOver, holds: this.#holds};
-            withStorage('sessionStorage', (storage) => storage.setItem(this.#storageKey, JSON.stringify({...record, resumeTab, isBindOver, holds})));
+            const {isBindOver, holds, inbox} = {isBindOver: this.#isBindOver, holds: this.#holds, inbox: this.#inbox.save()};
+            const text = JSON.stringify({...record, resumeTab, isBindOver, holds, inbox});
+            withStorage('sessionStorage', (storage) => storage.setItem(this.#storageKey, text));
         }
         if (this.#socket) {
             this.#closed(REPLACED, 'the page is left', STAYS_AFTER);
@@ -861,6 +1180,9 @@ class Gateway extends EventTarget {
             this.#isCounted = this.#isExpected = this.#end.hasLived;
             this.#isBindOver = record.isBindOver === true;
             this.#holds = record.holds === true;
+            if (this.#end.hasLived && record.inbox) {
+                this.#inbox.restore(record.inbox);
+            }
         }
     }
 

@@ -252,17 +252,33 @@ test('what a gateway cannot mean is an error', () => {
     end.open({...INIT, resumed: true});
     const asked = end.receive('gateway:=ask 00000000000000ff {"a": "b c"}', 0);
     assert.deepEqual([asked.message, asked.question], [null, {id: '00000000000000ff', data: '{"a": "b c"}'}]);
-    for (const text of ['gateway:=ask 00000000000000ff', 'gateway:=ask 00000000000000fF x', 'gateway:=answer ff x']) {
-        assert.throws(() => end.receive(text, 0), /malformed question or answer/);
+    const malformed = ['ask 00000000000000ff', 'ask 00000000000000fF x', 'answer ff x',
+        ...['old AT 1 i m', 'new AT 0 i m', 'new AT 01 i m', 'new AT 1 i', 'new AT 1  m', 'kept AT 1 é m', 'kept ff 1 i m'].map((rest) => `inbox ${rest}`),
+        `inbox new AT 1 ${'x'.repeat(65)} m`, 'lost AT -1', 'lost AT', 'got AT 01', 'got AT 1 x', 'read ff 1'];
+    for (const text of malformed) {
+        assert.throws(() => end.receive(`gateway:=${text.replace('AT', '0000000000000abc')}`, 0), /malformed message with a header/, text);
     }
+    // So are messages of the inbox, and what a page says of them.
+    const inbox = end.receive('gateway:=inbox kept 0000000000000abc 7 a_B-9 hi  you', 0);
+    const message = {isNew: false, epoch: '0000000000000abc', seq: 7, id: 'a_B-9', data: 'hi  you'};
+    assert.deepEqual(inbox, {message: null, inbox: message, reply: null});
+    assert.deepEqual(end.receive('gateway:=lost 0000000000000abc 12', 0), {message: null, lost: 12, reply: null});
+    for (const text of ['gateway:=got 0000000000000abc 7', 'gateway:=inboxes 1', 'gateway:=inbox']) {
+        assert.deepEqual(end.receive(text, 0), {message: null, reply: null});
+    }
+    end.send('gateway:=got 0000000000000abc 7');
+    end.send('gateway:=read 0000000000000abc 7');
     end.send('gateway:=answer 00000000000000ff went out');
     end.send('gateway:= gateway:=answer 1 is a message');
     end.cut();
     end.send('gateway:=answer 00000000000000fe waits');
     end.send('waits');
+    // Only that a message is read is said again.
     const {unconfirmed} = end.open({...INIT, reason: 'expired'}).event;
-    assert.deepEqual([unconfirmed, end.flush()], [['gateway:=answer 1 is a message'], ['waits']]);
-    assert.equal(end.weight, 2 * 'waits'.length);
+    const again = ['gateway:=read 0000000000000abc 7', 'waits'];
+    assert.deepEqual([unconfirmed, end.flush()], [['gateway:=answer 1 is a message'], again]);
+    assert.equal(end.weight, 2 * again.join('').length);
+    end.receive('gateway:seen 2', 0);
     end.open({...INIT, reason: 'expired'});
     // What comes later waits for what waits.
     end.cut();

@@ -13,19 +13,30 @@ use super::browser_client::Stage;
 /// The longest that the cases in Node.js may take together on a busy machine.
 const PATIENCE_WITH_NODE: Duration = Duration::from_secs(300);
 
-#[tokio::test]
-async fn the_end_of_the_page_keeps_to_the_protocol() -> anyhow::Result<()> {
+/// Runs a file of tests in Node.js, which the test of this name consists of.
+async fn run_in_node(file: &str, test: &str) -> anyhow::Result<()> {
     let mut run = Command::new("node");
-    run.arg(root().join("tests/js/client_end.mjs")).kill_on_drop(true);
+    run.arg(root().join(file)).kill_on_drop(true);
     let output = match run.output().await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            skip("the_end_of_the_page_keeps_to_the_protocol", "node is missing");
+            skip(test, "node is missing");
             return Ok(());
         }
         output => output?,
     };
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     Ok(())
+}
+
+#[tokio::test]
+async fn the_end_of_the_page_keeps_to_the_protocol() -> anyhow::Result<()> {
+    run_in_node("tests/js/client_end.mjs", "the_end_of_the_page_keeps_to_the_protocol").await
+}
+
+#[tokio::test]
+async fn the_page_handles_each_message_of_the_inbox_once_and_in_order() -> anyhow::Result<()> {
+    const TEST: &str = "the_page_handles_each_message_of_the_inbox_once_and_in_order";
+    run_in_node("tests/js/inbox.mjs", TEST).await
 }
 
 #[tokio::test]
