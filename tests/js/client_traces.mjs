@@ -46,9 +46,11 @@ function playEnd() {
             return {event, says: [reply, ...again, ...end.flush()]};
         },
         message({text, binary, at}) {
-            const {message, question, reply} = end.receive(text ?? new ArrayBuffer(binary), at);
+            const {message, question, inbox, lost, reply} = end.receive(text ?? new ArrayBuffer(binary), at);
             const asked = question && {id: question.id, text: question.data};
-            return {message: message?.byteLength ?? message, question: asked, says: reply === null ? [] : [reply]};
+            const got = inbox && `gateway:=got ${inbox.epoch} ${inbox.seq}`;
+            const says = [...(reply === null ? [] : [reply]), ...(got && end.send(got) ? [got] : [])];
+            return {message: message?.byteLength ?? message, question: asked, inbox, lost, says};
         },
         // Whether the client may still answer is for the whole client to know.
         answer({id, text, isTaken}) {
@@ -66,9 +68,9 @@ function playEnd() {
             assert.throws(() => end.isOpen ? end.receive(step.text, step.at) : end.open(JSON.parse(step.text)), Error);
             return;
         }
-        const {event, says = [], message = null, question = null} = acts[step.do](step) ?? {};
+        const {event, says = [], message = null, question, inbox, lost} = acts[step.do](step) ?? {};
         assert.deepEqual(says, step.says ?? []);
-        assert.deepEqual([message, question], [step.message ?? null, step.question ?? null]);
+        assert.deepEqual([message, question, inbox, lost], [step.message ?? null, step.question, step.inbox, step.lost]);
         // A reason that is absent is undefined in the event.
         assert.deepEqual(event ? {...event, ...('reason' in event && {reason: event.reason ?? null})} : null, step.event ?? null);
         assert.deepEqual([end.offer, end.weight], [step.offer, step.weight]);
@@ -170,6 +172,7 @@ function playGateway() {
             });
         }
         gateway.on('*', (message) => noted.push(JSON.stringify(message)));
+        gateway.on('lost', (lost) => noted.push({lost}));
         gateway.addEventListener('ask', (event) => noted.push(event));
     };
     const attempt = async () => {
@@ -246,11 +249,17 @@ function playGateway() {
             introduced = clientId;
             return [...(isNew ? [text] : []), ...(event ? [event] : [])];
         },
-        message({text, binary, message, question}) {
+        message({text, binary, message, question, inbox, isDouble, lost}) {
             socket.raise('message', {data: text ?? new ArrayBuffer(binary)});
             if (question) {
                 questions.set(question.id, noted.at(-1));
                 return [{ask: question.text}];
+            }
+            if (lost !== undefined) {
+                return [{lost}];
+            }
+            if (inbox) {
+                return isDouble ? [] : handed(inbox.data);
             }
             return handed(message);
         },

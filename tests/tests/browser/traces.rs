@@ -11,8 +11,8 @@ use anyhow::{Context as _, ensure};
 use gateway_tests::{Rng, root, skip};
 use gateway_wire::ClientId;
 use gateway_wire::client_protocol::{
-    AskId, ClientEnd, GapReason, Header, Init, Opened, Received, ResumeOffer, ResumeSecret, SEEN_AFTER_BYTES,
-    ServerEnd, Text, escape,
+    AskId, ClientEnd, GapReason, Header, InboxLoss, InboxPosition, Init, Opened, Received, ResumeOffer,
+    ResumeSecret, SEEN_AFTER_BYTES, ServerEnd, Text, escape, inbox_message,
 };
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
@@ -27,7 +27,7 @@ const KEPT: u64 = 100;
 const REFUSED: u64 = 2;
 
 /// What a server cannot mean.
-const MALFORMED: [&str; 10] = [
+const MALFORMED: [&str; 16] = [
     "gateway:seen",
     "gateway:seen -1",
     "gateway:seen 01",
@@ -38,13 +38,22 @@ const MALFORMED: [&str; 10] = [
     "gateway:=ask 00000000000000ff",
     "gateway:=ask 00000000000000fF x",
     "gateway:=answer 0 x",
+    "gateway:=inbox old 0000000000000abc 1 id x",
+    "gateway:=inbox new 0000000000000abc 0 id x",
+    "gateway:=inbox kept 0000000000000abc 1  x",
+    "gateway:=lost 0000000000000abc",
+    "gateway:=got 0000000000000abc 01",
+    "gateway:=read abc 1",
 ];
+
+/// The inbox of the client's uid.
+const EPOCH: u64 = 0xabc;
 
 /// Control that says nothing of counts.
 const CONTROL: [&str; 5] = ["gateway:ping", "gateway:pong", "gateway:", "gateway:later 7", "gateway:seen64"];
 
 /// What traces must have besides a gap of each reason.
-const KINDS: [&str; 25] = [
+const KINDS: [&str; 28] = [
     "connect",
     "refuse",
     "init",
@@ -55,6 +64,9 @@ const KINDS: [&str; 25] = [
     "an answer waits",
     "an answer comes after a gap",
     "an answer cannot be kept",
+    "a message of the inbox",
+    "a message of the inbox comes twice",
+    "messages of the inbox were lost",
     "due",
     "cut",
     "abandon",
@@ -103,6 +115,9 @@ struct World {
     /// The questions that the page has not answered: those that its client was asked, and those of the clients before.
     asked: Vec<AskId>,
     too_late: Vec<AskId>,
+    /// The number of the last message that was sent to the inbox, and of the last one that came from there, or 0.
+    delivered: u64,
+    handled: u64,
     /// Whether the page knows that the server speaks `gateway.2`. Before that it takes no messages.
     is_known: bool,
     /// Number of attempts in a row that have failed before they were open.
@@ -165,6 +180,8 @@ impl World {
             wire: None,
             asked: Vec::new(),
             too_late: Vec::new(),
+            delivered: 0,
+            handled: 0,
             is_known: false,
             refused: 0,
             pushed: 0,
@@ -224,7 +241,7 @@ impl World {
             self.pushed += 1;
             let pushed = self.pushed;
             let escaped = |text: String| Frame::Text(escape(&text).into_owned());
-            let frame = match pushed % 13 {
+            let frame = match pushed % 15 {
                 0 => escaped(format!("gateway:seen {pushed}")),
                 1 => escaped(format!("gateway:= {pushed}")),
                 2 => escaped(format!(r#"{{"type":"pushed","number":{pushed}}}"#)),
@@ -250,6 +267,23 @@ impl World {
                 }
                 // The server never answers, and a page that is told so ignores it.
                 12 if self.rng.below(4) == 0 => Frame::Text(AskId(pushed as u64).answer("nothing")),
+                // The server may believe that a message has not come, and sends it again.
+                13 => {
+                    let is_double = self.rng.below(4) == 0 && self.delivered > 0;
+                    let number = if is_double { self.delivered } else { pushed as u64 };
+                    self.delivered = number;
+                    let message = match number % 3 {
+                        0 => format!(r#"{{"type":"delivered","number":{number}}}"#),
+                        1 => String::new(),
+                        _ => format!("gateway:= {number}"),
+                    };
+                    let at = InboxPosition { epoch: EPOCH, seq: number };
+                    let text = inbox_message(!is_double, at, &format!("id-{number}"), message.as_bytes());
+                    Frame::Text(String::from_utf8_lossy(&text).into_owned())
+                }
+                14 if self.rng.below(4) == 0 => {
+                    Frame::Text(InboxLoss { epoch: EPOCH, count: pushed as u64 }.to_string())
+                }
                 _ => escaped(format!("message {pushed}")),
             };
             server.send(frame.clone(), 1, 8, |_| 8);
@@ -372,6 +406,7 @@ impl World {
         if self.page.offer().is_none() {
             self.page = ClientEnd::default();
             self.is_known = false;
+            self.handled = 0;
         }
         self.step("reload", json!({}));
         self.connect()
@@ -384,14 +419,40 @@ impl World {
         }
         let Some(frame) = wire.to_page.pop_front() else { return Ok(()) };
         let now = Duration::from_millis(self.now);
+        let mut acknowledgement = None;
         let (mut fields, reply) = match &frame {
             Frame::Text(text) => {
                 let Received { message, header, reply } = self.page.receive(text, now)?;
                 let mut fields = json!({"text": text, "message": message});
-                if let Some(Header::Ask(id, question)) = header {
-                    fields["question"] = json!({"id": id.to_string(), "text": question});
-                    self.asked.push(id);
-                    *self.kinds.entry("a question".to_owned()).or_default() += 1;
+                match header {
+                    Some(Header::Ask(id, question)) => {
+                        fields["question"] = json!({"id": id.to_string(), "text": question});
+                        self.asked.push(id);
+                        self.note("a question");
+                    }
+                    Some(Header::Inbox(message)) => {
+                        let is_double = message.at.seq <= self.handled;
+                        self.handled = self.handled.max(message.at.seq);
+                        fields["inbox"] = json!({
+                            "isNew": message.is_new,
+                            "epoch": format!("{EPOCH:016x}"),
+                            "seq": message.at.seq,
+                            "id": message.id,
+                            "data": message.message,
+                        });
+                        fields["isDouble"] = json!(is_double);
+                        acknowledgement = Some(message.at.got());
+                        self.note(if is_double {
+                            "a message of the inbox comes twice"
+                        } else {
+                            "a message of the inbox"
+                        });
+                    }
+                    Some(Header::Lost(loss)) => {
+                        fields["lost"] = json!(loss.count);
+                        self.note("messages of the inbox were lost");
+                    }
+                    _ => {}
                 }
                 (fields, reply)
             }
@@ -399,9 +460,14 @@ impl World {
                 (json!({"binary": length, "message": length}), self.page.receive_binary(*length, now))
             }
         };
-        let says: Vec<_> = reply.iter().map(ToString::to_string).collect();
+        let mut says: Vec<_> = reply.iter().map(ToString::to_string).collect();
+        // The page of a trace handles messages at once.
+        if let Some(got) = acknowledgement {
+            self.page.send(got.clone());
+            says.push(got);
+        }
         self.says(&says);
-        if !says.is_empty() && fields["message"] != Value::Null {
+        if reply.is_some() && fields["message"] != Value::Null {
             self.note("a message makes the page say seen");
         }
         fields["says"] = json!(says);
