@@ -92,9 +92,9 @@ const DEVICE_BYTES = 16;
 /** The gateway is told at the latest after so many messages of the inbox that they are handled. */
 const GOT_AFTER_MESSAGES = 16;
 
-/** A note of what a device has handled names the newest epochs, and the newest ranges of numbers in each, up to so many. */
+/** The most epochs of which a note says what a device has handled, and the most ranges of numbers in each: as many as a gateway keeps messages. */
 const NOTED_EPOCHS = 8;
-const NOTED_RANGES = 8;
+const NOTED_RANGES = 1000;
 
 /** The gateway is told how many of its messages were taken after so many of them, so many characters, or so many milliseconds. */
 const SEEN_AFTER_MESSAGES = 256;
@@ -144,15 +144,18 @@ function report(error) {
     });
 }
 
-/** Whether one of these ranges, each a first and a last number, has this number. */
+/** Whether one of these ranges, each of a first and a last number, has this number. */
 const covers = (ranges, number) => ranges.some(([first, last]) => first <= number && number <= last);
 
-/** Adds a range to others, of which it becomes one with those that it overlaps or touches. */
-function joinRanges(ranges, [first, last]) {
-    const overlaps = ([from, to]) => from <= last + 1 && first <= to + 1;
-    const parts = [[first, last], ...ranges.filter(overlaps)];
-    const whole = [Math.min(...parts.map(([from]) => from)), Math.max(...parts.map(([, to]) => to))];
-    return [...ranges.filter((range) => !overlaps(range)), whole].slice(-NOTED_RANGES);
+/** Whether an acknowledgement of one position in an inbox stands for that of another one. */
+const includes = (position, other) => position.epoch === other.epoch && position.seq >= other.seq;
+
+/** Adds a number to ranges. The range that has got it stands last, and the first one goes if there are too many. */
+function withNumber(ranges, number) {
+    const touches = ([first, last]) => first <= number + 1 && number <= last + 1;
+    const bounds = [number, ...ranges.filter(touches).flat()];
+    const whole = [Math.min(...bounds), Math.max(...bounds)];
+    return [...ranges.filter((range) => !touches(range)), whole].slice(-NOTED_RANGES);
 }
 
 /** Does something with what this browser or tab keeps over pages, which may be full or forbidden. */
@@ -425,9 +428,8 @@ export class ClientEnd {
  * The messages of the inbox on their way to the handlers: what has come is handled in order, noted for other pages of the device, and
  * acknowledged.
  *
- * Other pages of the device may get other messages of the same inbox. So what has come and what is handled are ranges of numbers, not
- * only the greatest one. A client gets all messages behind the first one that it gets, in order, though numbers may be left out: a range
- * goes from the first number that came to a client to the last one.
+ * Other pages of the device may get other messages of the same inbox, older ones too. So the numbers that have come and those that are
+ * handled are kept as ranges: the greatest one would stand for messages that nobody has handled.
  */
 class Inbox {
     /** The key of the device's note in localStorage. */
@@ -437,11 +439,8 @@ class Inbox {
     /** The epoch of the last message, and the ranges of the numbers of this epoch that have come. */
     #epoch = null;
     #received = [];
-    /** The first and the last number of the range that grows, which are null before a client has got any. */
-    #first = null;
-    #last = null;
-    /** The greatest number of each epoch that is to be acknowledged, and how many messages were handled since the last acknowledgement. */
-    #unacknowledged = new Map();
+    /** The positions that are to be acknowledged, without those that the one behind includes, and how many messages they stand for. */
+    #unacknowledged = [];
     #handled = 0;
     /** Whether another page goes on with all of this. */
     #isLeft = false;
@@ -453,19 +452,15 @@ class Inbox {
     /** Keeps a message for the handlers. One that has come before is not handled again, but acknowledged after those before it. */
     take({epoch, seq, ...message}) {
         if (epoch !== this.#epoch) {
-            [this.#epoch, this.#received, this.#first] = [epoch, [], null];
+            [this.#epoch, this.#received] = [epoch, []];
         }
         const isDouble = covers(this.#received, seq);
-        if (this.#first === null || seq < this.#last) {
-            this.#first = seq;
-        }
-        this.#last = seq;
-        this.#received = joinRanges(this.#received, [this.#first, seq]);
+        this.#received = withNumber(this.#received, seq);
         const before = this.#queue.at(-1);
-        if (isDouble && before?.isDouble && before.epoch === epoch) {
-            before.seq = Math.max(before.seq, seq);
+        if (isDouble && before?.isDouble && includes({epoch, seq}, before)) {
+            before.seq = seq;
         } else {
-            this.#queue.push(isDouble ? {epoch, seq, isDouble} : {epoch, seq, first: this.#first, ...message});
+            this.#queue.push(isDouble ? {epoch, seq, isDouble} : {epoch, seq, ...message});
         }
     }
 
@@ -499,21 +494,15 @@ class Inbox {
         if (this.#queue.length > 0 && this.#handled < GOT_AFTER_MESSAGES) {
             return [];
         }
-        const texts = [...this.#unacknowledged].map(([epoch, seq]) => `${GOT}${epoch} ${seq}`);
-        this.#unacknowledged.clear();
-        this.#handled = 0;
-        return texts;
-    }
-
-    /** Begins with another client, which may get again what the one before has got. */
-    restart() {
-        this.#first = null;
+        const positions = this.#unacknowledged;
+        [this.#unacknowledged, this.#handled] = [[], 0];
+        return positions.map(({epoch, seq}) => `${GOT}${epoch} ${seq}`);
     }
 
     /** Forgets what is not handled, as the next client may be another user's. The gateway sends it again once this user is back. */
     forget() {
-        [this.#queue, this.#unacknowledged, this.#handled] = [[], new Map(), 0];
-        [this.#epoch, this.#received, this.#first] = [null, [], null];
+        [this.#queue, this.#unacknowledged, this.#handled] = [[], [], 0];
+        [this.#epoch, this.#received] = [null, []];
     }
 
     /** Gives all that another page needs to go on. This page waits, and if it is here after all, passes over what the other has handled. */
@@ -522,8 +511,7 @@ class Inbox {
         for (const entry of this.#queue.filter(({isNew}) => isNew)) {
             entry.isNew = false;
         }
-        const unacknowledged = [...this.#unacknowledged];
-        return {queue: this.#queue, unacknowledged, epoch: this.#epoch, received: this.#received, first: this.#first, last: this.#last};
+        return {queue: this.#queue, unacknowledged: this.#unacknowledged, epoch: this.#epoch, received: this.#received};
     }
 
     /** Goes on, as the page is here. */
@@ -532,9 +520,9 @@ class Inbox {
     }
 
     /** Goes on from what `save` gave. */
-    restore({queue, unacknowledged, epoch, received, first, last}) {
-        [this.#queue, this.#unacknowledged] = [queue, new Map(unacknowledged)];
-        [this.#epoch, this.#received, this.#first, this.#last] = [epoch, received, first, last];
+    restore({queue, unacknowledged, epoch, received}) {
+        [this.#queue, this.#unacknowledged] = [queue, unacknowledged];
+        [this.#epoch, this.#received] = [epoch, received];
     }
 
     /** Removes what is done with from the queue, where it is no more if it was forgotten while handlers had it. */
@@ -545,7 +533,11 @@ class Inbox {
         this.#queue.shift();
         if (entry.lost === undefined) {
             const {epoch, seq} = entry;
-            this.#unacknowledged.set(epoch, Math.max(seq, this.#unacknowledged.get(epoch) ?? 0));
+            const last = this.#unacknowledged.at(-1);
+            if (last && includes(entry, last)) {
+                this.#unacknowledged.pop();
+            }
+            this.#unacknowledged.push({epoch, seq});
             this.#handled += 1;
         }
     }
@@ -556,10 +548,10 @@ class Inbox {
     }
 
     /** Notes for the pages of the device, and those after them, that this is handled. */
-    #note({epoch, first, seq}) {
+    #note({epoch, seq}) {
         const notes = withStorage('localStorage', (storage) => this.#notes(storage)) ?? new Map();
         withStorage('localStorage', (storage) => {
-            const ranges = joinRanges(notes.get(epoch) ?? [], [first, seq]);
+            const ranges = withNumber(notes.get(epoch) ?? [], seq);
             notes.delete(epoch);
             storage.setItem(this.#noteKey, JSON.stringify([...notes, [epoch, ranges]].slice(-NOTED_EPOCHS)));
         });
@@ -807,7 +799,6 @@ export class Gateway extends EventTarget {
         const unconfirmed = this.#end.end();
         this.#end = new ClientEnd();
         this.#introduced = null;
-        this.#inbox.restart();
         this.#emit('gap', {reason: undefined, unconfirmed});
     }
 
@@ -930,9 +921,6 @@ export class Gateway extends EventTarget {
         if (!init.resumed || !bind) {
             this.#isBindOver = !bind;
             this.#holds = Boolean(bind && event);
-        }
-        if (event?.type === 'gap') {
-            this.#inbox.restart();
         }
         if (event?.reason === 'identity') {
             this.#inbox.forget();

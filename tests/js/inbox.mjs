@@ -293,7 +293,7 @@ test('what has come before is not handled again, and is acknowledged behind what
     page.cut();
     await page.comeBack(2, {reason: 'expired'});
     // The server believes that none of them has come.
-    ['kept', 'new'].forEach((kind) => [3, 5, 7].forEach((seq) => page.inbox(kind, seq)));
+    ['kept', 'new'].forEach((kind) => [3, 7].forEach((seq) => page.inbox(kind, seq)));
     page.inbox('kept', 8);
     assert.deepEqual([seen, page.told()], [['message 3'], []]);
     await keep();
@@ -337,11 +337,10 @@ test('a page that gets newer messages first does not stand for older ones', asyn
     other.inbox('kept', 5);
     other.inbox('new', 10);
     assert.deepEqual(others.seen, ['message 8', 'message 9', 'message 5', 'message 10']);
-    // Numbers between those that a page got were left out.
     const later = await Page.open();
     const {seen} = noting(later);
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].forEach((seq) => later.inbox('kept', seq));
-    assert.deepEqual(seen, ['message 1', 'message 4', 'message 11']);
+    assert.deepEqual(seen, [1, 4, 6, 7, 11].map((seq) => `message ${seq}`));
 });
 
 test('another epoch is another inbox', async () => {
@@ -352,7 +351,7 @@ test('another epoch is another inbox', async () => {
     page.inbox('kept', 6, 'six');
     await keep(3);
     assert.deepEqual(seen, ['five', 'one of another', 'six']);
-    assert.deepEqual(page.told(), [got(6), got(1, OTHER_EPOCH)]);
+    assert.deepEqual(page.told(), [got(5), got(1, OTHER_EPOCH), got(6)]);
     page.inbox('kept', 5, 'five');
     page.inbox('kept', 1, 'one of another', OTHER_EPOCH);
     assert.deepEqual([seen.length, page.told()], [3, [got(5), got(1, OTHER_EPOCH)]]);
@@ -589,4 +588,213 @@ test('the next page of a tab goes on with what the page before has left', async 
     await page.comeBack(2, {reason: 'unknown'});
     [2, 3, 4].forEach((seq) => page.inbox('kept', seq));
     assert.deepEqual([before.length, page.told()], [2, [3, 2, 3, 4].map((seq) => got(seq))]);
+});
+
+/** A random generator (mulberry32). */
+const random = (seed) => () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+};
+
+/**
+ * The pages of one device, and a server that keeps messages for it. One page, the holder, gets what waits. A server that `isStrict` sends a
+ * new message to the other pages only once all messages before it are acknowledged, so an acknowledgement stands for all of them. Another
+ * server sends it at once, and an acknowledgement stands for one message.
+ */
+class Device {
+    tabs = [];
+    clients = 0;
+    /** What the server keeps: `isSent` once it was sent to any page, `isGot` once a page has acknowledged it. */
+    messages = [];
+    holder = null;
+    /** The numbers that pages have handled, and how often handlers were called. */
+    handled = new Set();
+    calls = 0;
+
+    constructor(below) {
+        this.below = below;
+        this.isStrict = below(2) === 0;
+        this.hasStorage = below(4) > 0;
+        put('localStorage', this.hasStorage ? new Kept() : null);
+    }
+
+    async open() {
+        const tab = {page: await Page.open({}, this.clients += 1), called: new Set(), waiting: null, isAway: false};
+        tab.page.gateway.on('inbox', ({data, isNew}) => {
+            const seq = Number(data);
+            assert.equal(tab.waiting, null, 'one after the other');
+            assert(!tab.called.has(seq), `a page handles ${seq} twice`);
+            assert(!this.hasStorage || isNew || !this.handled.has(seq), `${seq} is kept, and was handled`);
+            tab.called.add(seq);
+            this.calls += 1;
+            if (this.below(3) > 0) {
+                return new Promise((keep, fail) => { tab.waiting = {seq, keep, fail}; });
+            }
+            this.handled.add(seq);
+        });
+        this.tabs.push(tab);
+        this.begin(tab);
+    }
+
+    /** Begins with the client of a page that is new to the server. */
+    begin(tab) {
+        Object.assign(tab, {next: this.messages.length, taken: 0, missed: []});
+        if (!this.holder || this.holder === tab) {
+            this.sendWaiting(tab);
+        }
+    }
+
+    sendWaiting(tab) {
+        this.holder = tab;
+        tab.next = this.messages.length;
+        this.messages.filter(({isGot}) => !isGot).forEach((message) => this.send(tab, message.isSent ? 'kept' : 'new', message));
+    }
+
+    /** Sends what is new, and may be sent by now. */
+    sendNew() {
+        for (const tab of this.tabs) {
+            const mayGo = ({seq}) => !this.isStrict || tab === this.holder || this.messages.every((before) => before.seq >= seq || before.isGot);
+            for (; tab.next < this.messages.length && mayGo(this.messages[tab.next]); tab.next += 1) {
+                this.send(tab, 'new', this.messages[tab.next]);
+            }
+        }
+    }
+
+    send(tab, kind, message) {
+        message.isSent = true;
+        if (tab.isAway) {
+            tab.missed.push([kind, message.seq]);
+        } else {
+            tab.page.inbox(kind, message.seq, `${message.seq}`);
+        }
+    }
+
+    deliver() {
+        const leftOut = this.below(4) === 0 ? this.below(3) : 0;
+        this.messages.push({seq: (this.messages.at(-1)?.seq ?? 0) + 1 + leftOut});
+        this.sendNew();
+    }
+
+    /** The server reads what a page has said. */
+    read(tab) {
+        for (const text of tab.page.told()) {
+            tab.taken += 1;
+            const seq = Number(text.slice(got('').length));
+            assert.equal(text, got(seq));
+            for (const message of this.messages.filter((one) => this.isStrict ? one.seq <= seq : one.seq === seq)) {
+                assert(this.handled.has(message.seq), `${message.seq} is acknowledged, and was not handled`);
+                message.isGot = true;
+            }
+        }
+        this.sendNew();
+    }
+
+    cut(tab) {
+        if (!tab.isAway) {
+            tab.page.cut();
+            tab.isAway = true;
+        }
+    }
+
+    /** What is under way from the page is lost. It comes back as the client that it was, or as another one. */
+    async comeBack(tab, isResumed) {
+        tab.isAway = false;
+        await tab.page.comeBack(isResumed ? this.clients : this.clients += 1, isResumed ? {resumed: true, seen: tab.taken} : {reason: 'expired'});
+        if (isResumed) {
+            tab.missed.splice(0).forEach(([kind, seq]) => tab.page.inbox(kind, seq, `${seq}`));
+        } else {
+            this.begin(tab);
+        }
+    }
+
+    /** Loses a page, whatever it is doing. */
+    lose(tab) {
+        this.tabs.splice(this.tabs.indexOf(tab), 1);
+        if (this.holder === tab) {
+            this.holder = null;
+            const [heir] = this.tabs;
+            if (heir) {
+                this.sendWaiting(heir);
+            }
+        }
+    }
+
+    async settle(tab) {
+        const {seq, keep, fail} = tab.waiting ?? {};
+        if (seq !== undefined) {
+            tab.waiting = null;
+            this.handled.add(seq);
+            (this.below(8) === 0 ? fail : keep)(new Error('broken'));
+            await turn();
+        }
+    }
+
+    async step() {
+        const tab = this.tabs[this.below(this.tabs.length)];
+        const choice = this.below(100);
+        if (!tab || choice < 4) {
+            await this.open();
+        } else if (choice < 30) {
+            this.deliver();
+        } else if (choice < 60) {
+            await this.settle(tab);
+        } else if (choice < 80) {
+            if (!tab.isAway) {
+                this.read(tab);
+            }
+        } else if (choice < 86) {
+            this.cut(tab);
+        } else if (choice < 97) {
+            if (tab.isAway) {
+                await this.comeBack(tab, this.below(3) > 0);
+            }
+        } else {
+            this.lose(tab);
+        }
+    }
+
+    /** Lets everything come to its end. */
+    async finish() {
+        if (this.tabs.length === 0) {
+            await this.open();
+        }
+        for (const tab of this.tabs) {
+            if (tab.isAway) {
+                await this.comeBack(tab, true);
+            }
+        }
+        for (let isBusy = true; isBusy;) {
+            const waiting = this.tabs.filter((tab) => tab.waiting);
+            for (const tab of waiting) {
+                await this.settle(tab);
+            }
+            this.tabs.forEach((tab) => this.read(tab));
+            isBusy = waiting.length > 0 || this.tabs.some((tab) => tab.waiting);
+        }
+        for (const {seq, isGot} of this.messages) {
+            assert(this.handled.has(seq), `${seq} was not handled`);
+            assert(isGot || !this.isStrict, `${seq} was not acknowledged`);
+        }
+    }
+}
+
+test('pages of a device handle everything, over any cuts, gaps and losses of pages', async () => {
+    const sum = {messages: 0, calls: 0};
+    for (let seed = 0; seed < 300; seed += 1) {
+        const below = ((next) => (end) => Math.floor(next() * end))(random(seed));
+        const device = new Device(below);
+        try {
+            for (let left = below(300); left > 0; left -= 1) {
+                await device.step();
+            }
+            await device.finish();
+        } catch (error) {
+            throw new Error(`seed ${seed}: ${error.message}`, {cause: error});
+        }
+        sum.messages += device.messages.length;
+        sum.calls += device.calls;
+    }
+    assert(sum.messages > 8000 && sum.calls > sum.messages, JSON.stringify(sum));
 });
