@@ -490,6 +490,10 @@ impl World {
             Opened::Gap { reason, unconfirmed } => {
                 self.note(&format!("gap {}", reason.map_or("without a reason", GapReason::word)));
                 self.too_late.append(&mut self.asked);
+                // Another user may be here, for whom the page forgets what has come.
+                if reason == Some(GapReason::Identity) {
+                    self.handled = 0;
+                }
                 let unconfirmed: Vec<_> = unconfirmed.iter().filter_map(|text| application(text)).collect();
                 json!({"type": "gap", "reason": reason, "unconfirmed": unconfirmed})
             }
