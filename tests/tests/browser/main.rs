@@ -6,6 +6,7 @@ mod bursts;
 mod coming_back;
 mod dashboard;
 mod demo_in_browser;
+mod inbox;
 mod ipv6;
 mod plain_servers;
 mod recipes;
