@@ -94,7 +94,7 @@ impl Page {
     }
 
     /// Waits until an expression has this value.
-    async fn comes_to(&self, expression: &str, value: impl Into<Value>) -> anyhow::Result<()> {
+    pub(super) async fn comes_to(&self, expression: &str, value: impl Into<Value>) -> anyhow::Result<()> {
         let script = format!("return {expression}");
         eventually(expression, value.into(), async || self.run(&script).await).await
     }
