@@ -10,7 +10,7 @@ export interface InboxMessage {
     readonly id: string;
     /** What PHP has sent: a JSON object with a string `type` as such, anything else as the text that it is. */
     readonly data: Message | string;
-    /** Whether the device is sent the message for the first time. */
+    /** True if no page of the device was sent the message before. A message that has waited is not new, as one may have been. */
     readonly isNew: boolean;
     /** Tells PHP that the user has read the message. Returns whether that was taken, as send() does; it is taken once. */
     read(): boolean;

@@ -428,8 +428,8 @@ export class ClientEnd {
  * The messages of the inbox on their way to the handlers: what has come is handled in order, noted for other pages of the device, and
  * acknowledged.
  *
- * Other pages of the device may get other messages of the same inbox, older ones too. So the numbers that have come and those that are
- * handled are kept as ranges: the greatest one would stand for messages that nobody has handled.
+ * Pages of a device need not get the same messages. So the numbers that have come and those that are handled are kept as ranges: whatever
+ * the gateway sends to which page, a number never stands for another one, as the greatest one would for all before it.
  */
 class Inbox {
     /** The key of the device's note in localStorage. */

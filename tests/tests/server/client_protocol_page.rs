@@ -1,4 +1,4 @@
-//! The session in docs/client-protocol.md, replayed against a real server byte for byte.
+//! The sessions in docs/client-protocol.md, replayed against a real server byte for byte.
 
 use std::collections::HashMap;
 
@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// The number of the question that PHP asks.
 const QUESTION: u64 = 0x0123_4567_89ab_cdef;
@@ -47,14 +49,18 @@ impl Values {
     }
 }
 
-#[tokio::test]
-async fn the_session_on_the_page_is_what_a_server_says() -> anyhow::Result<()> {
+/// The first session on the page behind this heading.
+fn session(heading: &str) -> anyhow::Result<String> {
     let page = std::fs::read_to_string(root().join("docs/client-protocol.md"))?;
-    let session = page.split("## An example").nth(1).and_then(|rest| rest.split("```\n").nth(1));
-    let session = session.context("no session on the page")?;
-    let server = Server::start(&[]).await?;
-    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let session = page.split(heading).nth(1).and_then(|rest| rest.split("```\n").nth(1));
+    session.map(str::to_owned).context("no session on the page")
+}
+
+/// Replays a session. Gives how many messages the server has said, and the values.
+async fn replay(session: &str, server: &Server, php: &mut PhpPeer) -> anyhow::Result<(usize, Values)> {
     let mut values = Values::default();
+    // The client that came last.
+    let mut client = None;
     let mut socket: Option<WebSocketStream<TcpStream>> = None;
     let mut answered = String::new();
     let mut said = 0;
@@ -79,17 +85,36 @@ async fn the_session_on_the_page_is_what_a_server_says() -> anyhow::Result<()> {
                 let came = soon(text, socket.next()).await?.context("the connection ended")??;
                 values.learn(text, came.to_text()?)?;
                 said += 1;
+                if let Ok(init) = serde_json::from_str::<serde_json::Value>(came.to_text()?)
+                    && init["type"] == "init"
+                {
+                    client = Some(init["client_id"].as_str().context("no client_id")?.parse()?);
+                }
             }
             ("php", None) => {
-                let client = values.0.get("client_id").context("no client yet")?.parse()?;
+                let client = client.context("no client yet")?;
                 let message = Bytes::new(text.as_bytes());
                 php.order(Order::SendToClient { client, message, raw: false }).await?;
                 php.acked().await?;
             }
             ("asks", None) => {
-                let client = values.0.get("client_id").context("no client yet")?.parse()?;
-                php.ask_page(QUESTION, client, text).await?;
+                php.ask_page(QUESTION, client.context("no client yet")?, text).await?;
                 php.acked().await?;
+            }
+            ("binds", None) => {
+                php.bind(client.context("no client yet")?, text).await?;
+            }
+            ("delivers", None) => {
+                let mut parts = text.splitn(3, ' ');
+                let mut next = || parts.next().context("a uid, an id and a message are needed");
+                php.deliver(next()?, next()?, next()?).await?;
+                php.acked().await?;
+            }
+            ("leave", None) => {
+                let mut socket = socket.take().context("no connection")?;
+                let frame = CloseFrame { code: CloseCode::Away, reason: "".into() };
+                socket.close(Some(frame)).await?;
+                while let Some(Ok(_)) = soon("the end of the connection", socket.next()).await? {}
             }
             ("cut", None) => {
                 let socket = socket.take().context("no connection")?;
@@ -98,9 +123,30 @@ async fn the_session_on_the_page_is_what_a_server_says() -> anyhow::Result<()> {
             _ => bail!("{line:?} is none of the lines that the page explains"),
         }
     }
+    Ok((said, values))
+}
+
+#[tokio::test]
+async fn the_session_on_the_page_is_what_a_server_says() -> anyhow::Result<()> {
+    let server = Server::start(&[]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let (said, values) = replay(&session("## An example\n")?, &server, &mut php).await?;
     ensure!(said >= 9 && values.0.len() == 8, "{said} messages, {} values", values.0.len());
     let replies = php.ask(Query::Replies { id: QUESTION, wait: 0 }).await?;
     let AnswerValue::Map(replies) = replies else { bail!("{replies:?}") };
     ensure!(replies.len() == 1 && replies[0].1 == AnswerValue::Str(b"one".to_vec()), "{replies:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_session_of_the_inbox_on_the_page_is_what_a_server_with_a_store_says() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Server::start_with(|command| {
+        command.arg("--store").arg(folder.path().join("store"));
+    })
+    .await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let (said, values) = replay(&session("## The inbox\n")?, &server, &mut php).await?;
+    ensure!(said >= 6 && values.0.len() == 7, "{said} messages, {} values", values.0.len());
     Ok(())
 }
