@@ -787,9 +787,11 @@ Gateway::deliverToUid($uid)
         cycle, [[]], [open], [closed], [cycle]
 Gateway::deliverToUid($message)
     text
-        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, says '',
-        says text, says id, cycle, [], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0],
-        [-0.0], [1.5], [''], ['0'], ['-'], ['text'], [id], [open], [closed], [cycle]
+        null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', id, says '', says text,
+        says id, cycle, [], [[]], [null x 1000], [null], [false], [true], [0], [-1], [PHP_INT_MIN], [0.0], [-0.0],
+        [1.5], [''], ['0'], ['-'], ['text'], [id], [open], [closed], [cycle]
+    PushGateway\GatewayException: the message was not delivered: it is not UTF-8, as pages get it as text; encode it, as by base64_encode
+        bytes
     PushGateway\GatewayException: the message was not delivered: it has 100000 bytes, more than the 65536 that are kept for who is not there
         long
     TypeError: must be of type string …

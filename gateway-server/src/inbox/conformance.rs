@@ -224,6 +224,7 @@ fn what_is_out_of_bounds_is_refused() {
         let good = || message("a", "x");
         let cases = [
             (NewMessage { uid: Bytes::new(), ..good() }, Refusal::BadUid),
+            (NewMessage { payload: Bytes::from_static(b"a\xff"), ..good() }, Refusal::NotText),
             (NewMessage { uid: Bytes::from(vec![b'a'; 1025]), ..good() }, Refusal::BadUid),
             (message("", "x"), Refusal::BadId),
             (message("with space", "x"), Refusal::BadId),

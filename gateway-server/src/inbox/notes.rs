@@ -27,6 +27,7 @@ struct Note {
     is_first: bool,
     got: Option<(u64, u64)>,
     read: Vec<(u64, u64)>,
+    is_parked: bool,
     /// The connection has left the uid that the thread knows; whether the kernel has taken all that it was sent.
     left: Option<bool>,
     bound: Option<Binding>,
@@ -59,6 +60,11 @@ impl InboxNotes {
             note.bound = None;
             note.left.get_or_insert(has_taken_all);
         });
+    }
+
+    /// Notes that a client has lost its connection and may come back.
+    pub fn parked(&self, connection: u32) {
+        self.note(connection, |note| note.is_parked = true);
     }
 
     /// Notes that a page has handled all messages up to a position.
@@ -95,10 +101,13 @@ impl InboxNotes {
     /// Hands over what is noted.
     pub(super) fn hand_over(&self, delivery: &mut Delivery, now: Millis) {
         let notes = std::mem::take(&mut *self.lock());
-        for (connection, Note { got, read, left, bound, .. }) in notes {
+        for (connection, Note { got, read, is_parked, left, bound, .. }) in notes {
             read.into_iter().for_each(|(epoch, seq)| delivery.read(connection, epoch, seq));
             if let Some((epoch, seq)) = got {
                 delivery.got(connection, epoch, seq, now);
+            }
+            if is_parked {
+                delivery.parked(connection);
             }
             if let Some(has_taken_all) = left {
                 delivery.left(connection, has_taken_all, now);

@@ -135,6 +135,8 @@ pub enum Refusal {
     StoreFull,
     #[error("the message has more than 65536 bytes")]
     TooLong,
+    #[error("the message is not UTF-8, as pages get it as text: encode it, as by base64_encode")]
+    NotText,
     #[error("`ttl` must be from 1 second to 30 days")]
     BadTtl,
     #[error("the uid must have from 1 to {UID_BYTES} bytes")]
@@ -178,6 +180,9 @@ impl NewMessage {
         }
         if self.payload.len() > MESSAGE_BYTES {
             return Err(Refusal::TooLong);
+        }
+        if std::str::from_utf8(&self.payload).is_err() {
+            return Err(Refusal::NotText);
         }
         if !(1..=LONGEST_TTL).contains(&self.ttl) {
             return Err(Refusal::BadTtl);

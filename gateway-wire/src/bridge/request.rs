@@ -362,7 +362,7 @@ calls! {
             uid: PhpStr<'a>,
             /// The id of the message: 1 to 64 letters, digits, `_` and `-`. The same id again is the same message.
             id: PhpStr<'a>,
-            /// The message: any bytes.
+            /// The message: UTF-8.
             message: PhpStr<'a>,
             /// How long the message waits, in seconds.
             ttl: u64,

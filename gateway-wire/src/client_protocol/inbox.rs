@@ -35,8 +35,8 @@ pub struct InboxPosition {
 /// A message of the inbox, as a page gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InboxMessage<'a> {
-    /// Whether the device is sent the message for the first time. A page handles such a message even if another page of the device
-    /// has handled it; any other message it handles only if none has.
+    /// Whether the message has not waited: it was sent when it was delivered. A page handles such a message even if another page of the
+    /// device has handled it; any other message it handles only if none has.
     pub is_new: bool,
     /// The position of the message.
     pub at: InboxPosition,
@@ -77,7 +77,7 @@ impl<'a> InboxMessage<'a> {
     }
 }
 
-/// Gives the text message by which a page gets a message of the inbox. What PHP delivers may be bytes that are not UTF-8.
+/// Gives the text message by which a page gets a message of the inbox.
 pub fn inbox_message(is_new: bool, at: InboxPosition, id: &str, message: &[u8]) -> Vec<u8> {
     let kind = if is_new { NEW } else { KEPT };
     [format!("{INBOX}{kind} {at} {id} ").as_bytes(), message].concat()

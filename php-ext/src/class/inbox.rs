@@ -21,6 +21,11 @@ methods! {
                 "the message was not delivered: it has {length} bytes, more than the {MAX_MESSAGE} that are kept for who is not there"
             )));
         }
+        if std::str::from_utf8(message).is_err() {
+            return Err(Failure::Exception(
+                "the message was not delivered: it is not UTF-8, as pages get it as text; encode it, as by base64_encode".to_owned(),
+            ));
+        }
         if let Some(long) = uids.iter().find(|uid| uid.len() > MAX_NAME) {
             let length = long.len();
             return Err(Failure::Exception(format!(

@@ -85,6 +85,9 @@ async fn what_cannot_be_kept_is_an_error_that_says_why() -> anyhow::Result<()> {
     }
     let error = refused(&mut php, json!(["deliverToUid", 1, "x".repeat(65_537)])).await?;
     assert!(error.contains("65537 bytes, more than the 65536"), "{error}");
+    let error = refused(&mut php, json!(["deliverToUid", 1, {"base64": "/w=="}])).await?;
+    assert!(error.is_empty(), "an array is JSON: {error}");
+    php.get(json!(["forget", 1])).await?;
     let error = refused(&mut php, json!(["deliverToUid", "u".repeat(MAX_NAME + 1), "x"])).await?;
     assert!(error.contains("the uid has"), "{error}");
     assert_eq!(php.get(json!(["inboxOf", 1])).await?, Value::Null);

@@ -111,7 +111,9 @@ async fn the_description_keeps_the_recommended_rules() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn every_operation_does_what_it_says() -> anyhow::Result<()> {
-    let (server, mut api) = start(&["--shards", "2"]).await?;
+    let folder = tempfile::tempdir()?;
+    let store = folder.path().join("store");
+    let (server, mut api) = start(&["--shards", "2", "--store", &store.display().to_string()]).await?;
     let mut one = Client::connect(server.websocket).await?;
     let mut two = Client::connect(server.websocket).await?;
     let three = Client::connect(server.websocket).await?;
@@ -236,6 +238,15 @@ async fn every_operation_does_what_it_says() -> anyhow::Result<()> {
     assert_eq!(four.text().await?, "bye");
     assert_eq!((four.closed().await?.0, five.closed().await?.0), (1000, 1000));
     api.gives("getAllClientIdList", json!({}), json!([c])).await?;
+
+    let kept = json!({"uid": "eli", "id": "m-1", "message": "later", "ttl": 60, "replace": "r", "new_device": "all"});
+    api.done("deliverToUid", kept.clone()).await?;
+    api.done("deliverToUid", kept).await?;
+    let inbox = json!({"messages": 1, "bytes": 5, "devices": []});
+    api.gives("inboxOf", json!({"uid": "eli"}), inbox).await?;
+    api.gives("receipt", json!({"id": "unknown"}), json!([])).await?;
+    api.done("forget", json!({"uid": "eli"})).await?;
+    api.gives("inboxOf", json!({"uid": "eli"}), Value::Null).await?;
 
     let mut listed = described(&api.operator).await?;
     assert!(listed.remove("batch"));

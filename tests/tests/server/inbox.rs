@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use gateway_tests::{
     Client, FromInbox, PhpPeer, ResumingPage, Server, eventually, new_producer, server_binary, soon,
 };
-use gateway_wire::bridge::{AnswerValue, Order, Producer, Query, Reply};
+use gateway_wire::bridge::{AnswerValue, Order, Producer, Query, Reply, kind};
 use serde_bytes::Bytes;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+
+use crate::resume::metric;
 
 fn bytes(text: &str) -> &Bytes {
     Bytes::new(text.as_bytes())
@@ -215,6 +217,38 @@ async fn a_page_that_is_cut_gets_each_message_once() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_page_does_not_wait_for_another_that_has_lost_its_connection() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let (server, mut php) = store.start().await?;
+    php.deliver("fred", "m1", "waits").await?;
+    php.acked().await?;
+    let mut first = page(&server, &mut php, "phone", "fred").await?;
+    assert!(matches!(first.inbox().await?, FromInbox::Message { id, .. } if id == "m1"));
+    let mut second = page(&server, &mut php, "phone", "fred").await?;
+    let start = std::time::Instant::now();
+    first.reset()?;
+    assert_eq!(second.handle().await?, "waits");
+    // A page that does nothing is waited for ten seconds.
+    assert!(start.elapsed() < std::time::Duration::from_secs(8), "{:?}", start.elapsed());
+    nothing_waits(&mut php, "fred").await
+}
+
+#[tokio::test]
+async fn what_is_no_text_is_refused() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let (_server, mut php) = store.start().await?;
+    let (ttl, replace, for_new_devices) = (60, None, false);
+    let (uid, id, message) = (bytes("gil"), bytes("m1"), Bytes::new(b"\xff\xfe"));
+    for kind in [kind::USUAL, kind::BINARY] {
+        php.order(Order::Deliver { uid, id, message, ttl, replace, for_new_devices, kind }).await?;
+        let Reply::Error { seq, message } = php.reply().await? else { anyhow::bail!("no error") };
+        assert!(seq == php.seq && message.contains("not UTF-8"), "{message}");
+        php.acked().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_upgrade_hands_the_store_over() -> anyhow::Result<()> {
     let store = Store::new()?;
     let (mut server, mut php) = store.start().await?;
@@ -256,4 +290,77 @@ async fn two_servers_do_not_share_a_store() -> anyhow::Result<()> {
     assert!(log.contains("`store`: another process has") && !refused.status.success(), "{log}");
     drop(server);
     store.start().await.map(drop)
+}
+
+/// What a command of the program prints, and whether it succeeds.
+async fn command(arguments: &[&str]) -> anyhow::Result<(bool, String)> {
+    let mut command = tokio::process::Command::new(server_binary()?);
+    let output = soon("a command", command.args(arguments).kill_on_drop(true).output()).await??;
+    let printed = [output.stdout, output.stderr].concat();
+    Ok((output.status.success(), String::from_utf8(printed)?))
+}
+
+#[tokio::test]
+async fn operators_see_what_waits_and_have_it_forgotten() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let (server, mut php) = store.start().await?;
+    for number in 0..3 {
+        php.deliver("hal", &format!("m{number}"), "hello").await?;
+    }
+    php.deliver("ivy", "m1", "you").await?;
+    php.acked().await?;
+    let mut page = page(&server, &mut php, "phone", "hal").await?;
+    assert_eq!(page.handle().await?, "hello");
+    let operations = server.operations.map(|address| address.to_string()).unwrap_or_default();
+    let ask =
+        async |what: &[&str]| command(&[&["inbox"], what, &["--operations", &operations]].concat()).await;
+    let (done, listed) = ask(&["list"]).await?;
+    let lines: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(done && lines.contains(&vec!["1", "3", "ivy"]) && listed.ends_with("2 uids\n"), "{listed}");
+    let (_, first) = ask(&["list", "--limit", "1", "--json"]).await?;
+    let first: serde_json::Value = serde_json::from_str(&first)?;
+    assert_eq!((&first["uids"][0]["uid"], &first["has_more"]), (&"hal".into(), &true.into()));
+    let (done, shown) = ask(&["show", "hal"]).await?;
+    assert!(done && shown.contains("phone") && shown.contains("messages, "), "{shown}");
+    assert_eq!(ask(&["show", "nobody"]).await?, (true, "nothing is kept of the uid nobody\n".to_owned()));
+    assert_eq!(ask(&["purge", "hal"]).await?, (true, "everything of the uid hal is forgotten\n".to_owned()));
+    // The page that is there is a device of a new inbox.
+    let (_, shown) = ask(&["show", "hal"]).await?;
+    assert!(shown.starts_with("0 messages, 0 bytes\n"), "{shown}");
+    for (name, expected) in [("gateway_inbox_stored_total", 4.0), ("gateway_inbox_working", 1.0)] {
+        assert_eq!(metric(&server, name).await?, expected, "{name}");
+    }
+    let path = store.path();
+    let (done, refused) = command(&["inbox", "check", text(&path)]).await?;
+    assert!(!done && refused.contains("another process has"), "{refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backup_is_checked_and_restored() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let (mut server, mut php) = store.start().await?;
+    php.deliver("jim", "m1", "backed up").await?;
+    php.acked().await?;
+    server.signal(nix::sys::signal::Signal::SIGTERM)?;
+    assert!(server.exit().await?.success());
+    let (path, copy) = (store.path(), store.0.path().join("copy"));
+    let (done, said) = command(&["inbox", "check", text(&path)]).await?;
+    assert!(done && said.ends_with("nothing is wrong; 1 message wait, of 1 uid\n"), "{said}");
+    assert!(command(&["inbox", "copy", text(&path), text(&copy)]).await?.0);
+    let (done, said) = command(&["inbox", "copy", text(&path), text(&copy)]).await?;
+    assert!(!done && said.contains("exists"), "{said}");
+    for left in std::fs::read_dir(store.0.path())? {
+        let left = left?.path();
+        if left != copy {
+            std::fs::remove_file(left)?;
+        }
+    }
+    std::fs::rename(&copy, &path)?;
+    let (server, mut php) = store.start().await?;
+    let mut page = page(&server, &mut php, "phone", "jim").await?;
+    assert_eq!(page.handle().await?, "backed up");
+    let (done, said) = command(&["inbox", "check", "/no/such/file"]).await?;
+    assert!(!done && said.contains("there is no /no/such/file"), "{said}");
+    Ok(())
 }

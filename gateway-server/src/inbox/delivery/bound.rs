@@ -114,6 +114,11 @@ impl Bound {
         Some(seq)
     }
 
+    /// Has the connection pass for one that has acknowledged nothing for long.
+    pub(super) fn stall(&mut self) {
+        self.progress_at = 0;
+    }
+
     /// Says whether the connection has acknowledged nothing since this time, although something waits for that.
     pub(super) fn is_stalled(&self, since: Millis) -> bool {
         !self.in_flight.is_empty() && self.progress_at <= since

@@ -76,6 +76,12 @@ impl Delivery {
         }
     }
 
+    /// Takes that a client has lost its connection: nobody waits for what it has not acknowledged.
+    pub(in crate::inbox) fn parked(&mut self, connection: u32) {
+        let entry = self.connections.get(&connection).and_then(|uid| self.uids.get_mut(uid));
+        entry.and_then(|entry| entry.connection(connection)).into_iter().for_each(Bound::stall);
+    }
+
     /// Takes the acknowledgement of a page.
     pub(in crate::inbox) fn got(&mut self, connection: u32, epoch: u64, seq: u64, now: Millis) {
         let Some(uid) = self.connections.get(&connection).cloned() else { return };

@@ -51,6 +51,9 @@ impl Shard {
     pub(super) fn wait_for_return(&mut self, key: usize) {
         let connection = &mut self.clients.connections[key];
         connection.phase = Phase::Parked;
+        if let Some(notes) = &self.clients.inbox_notes {
+            notes.parked(connection.connection_id);
+        }
         let time = self.settings.listeners[usize::from(connection.listener)].resume.time;
         let address = connection.peer().map(|peer| RateLimitKey::of(peer.ip()));
         let now = Instant::now();

@@ -194,6 +194,8 @@ final class FakeInbox
             !is_bool($options['binary'] ?? false) => 'binary must be a bool or null',
             strlen($message) > self::MAX_MESSAGE => 'it has ' . strlen($message) . ' bytes, more than the '
                 . self::MAX_MESSAGE . ' that are kept for who is not there',
+            preg_match('//u', $message) !== 1 =>
+                'it is not UTF-8, as pages get it as text; encode it, as by base64_encode',
             default => null,
         };
         if ($why !== null) {
