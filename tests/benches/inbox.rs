@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use futures_util::future::try_join_all;
-use gateway_tests::{PhpPeer, ResumingPage, Server, free_port};
+use gateway_tests::{Client, PhpPeer, ResumingPage, Server, free_port};
 use gateway_wire::bridge::{Call, Order, Reply, Request, kind};
 use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -27,6 +27,8 @@ const UIDS: u64 = 100_000;
 /// The messages that wait when the memory is looked at, and those of one uid when its login is measured.
 const WAITING: u64 = 1_000_000;
 const OF_ONE: u64 = 100;
+/// The clients whose memory is looked at.
+const CLIENTS: usize = 8000;
 
 #[derive(Default)]
 struct Figures {
@@ -60,7 +62,41 @@ async fn main() -> anyhow::Result<()> {
             print_row(producers, window, "redis RPUSH", &theirs, Some(ours.rate / theirs.rate));
         }
     }
+    bound_clients(folder.path()).await?;
     memory_and_login(folder.path()).await
+}
+
+/// Measures what a client that is bound to a uid takes in memory, without a store and with one.
+async fn bound_clients(folder: &Path) -> anyhow::Result<()> {
+    let mut bytes = Vec::new();
+    for store in [None, Some(folder.join("store-clients"))] {
+        let server = match &store {
+            None => Server::start(&[]).await?,
+            Some(store) => start(store).await?,
+        };
+        let mut php = PhpPeer::connect(server.register[0]).await?;
+        let before = server.memory()?;
+        let mut clients = Vec::new();
+        for number in 0..CLIENTS {
+            let client = Client::connect(server.websocket).await?;
+            php.bind(client.id, &format!("user-{number}")).await?;
+            clients.push(client);
+        }
+        php.acked().await?;
+        // The store has heard of all of them once it has done what comes behind them.
+        deliver(&mut php, "nobody", "last").await?;
+        if store.is_some() {
+            php.acked().await?;
+        }
+        bytes.push((server.memory()? - before) as f64 / CLIENTS as f64);
+    }
+    println!(
+        "\na bound client takes {:.0} bytes, with a store {:.0} ({:.2} times as many)",
+        bytes[0],
+        bytes[1],
+        bytes[1] / bytes[0]
+    );
+    Ok(())
 }
 
 fn print_row(producers: usize, window: usize, what: &str, figures: &Figures, ratio: Option<f64>) {

@@ -166,7 +166,7 @@ impl Worker {
         let tick_at = self.delivery.needs_ticks().then_some(self.tick_at);
         let next = [self.lazy_until, tick_at].into_iter().flatten().fold(self.expiry_at, Instant::min);
         let patience = next.saturating_duration_since(Instant::now());
-        if self.delivery.untaken().is_empty() { patience } else { patience.min(TAKEN_PERIOD) }
+        if self.delivery.has_untaken() { patience.min(TAKEN_PERIOD) } else { patience }
     }
 
     /// Says whether the operations of the delivery are to be done without a request. After a failure they are tried all.
@@ -237,9 +237,8 @@ impl Worker {
             }
         }
         self.send();
-        let untaken = self.delivery.untaken();
-        if !untaken.is_empty() {
-            for connection in self.post.taken(untaken) {
+        if self.delivery.has_untaken() {
+            for connection in self.post.taken(self.delivery.untaken()) {
                 self.delivery.taken(connection, self.now);
             }
         }

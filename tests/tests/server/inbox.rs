@@ -267,8 +267,16 @@ async fn an_upgrade_hands_the_store_over() -> anyhow::Result<()> {
     nothing_waits(&mut php, "fay").await
 }
 
+/// The threads of the store that a server has.
+fn threads(server: &Server) -> anyhow::Result<usize> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid()?))?;
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    Ok(names.filter(|name| name.trim() == "inbox").count())
+}
+
 #[tokio::test]
 async fn a_server_without_a_store_says_so() -> anyhow::Result<()> {
+    let store = Store::new()?;
     let server = Server::start(&[]).await?;
     let mut php = PhpPeer::connect(server.register[0]).await?;
     php.deliver("gus", "m1", "lost?").await?;
@@ -276,6 +284,15 @@ async fn a_server_without_a_store_says_so() -> anyhow::Result<()> {
     assert!(message.contains("its setting `store` names no file"), "{message}");
     let error = php.ask(Query::InboxOf { uid: bytes("gus") }).await.unwrap_err().to_string();
     assert!(error.contains("`store`"), "{error}");
+    // Who does not use it has neither its thread nor its file.
+    let (with, _) = store.start().await?;
+    assert_eq!((threads(&server)?, threads(&with)?), (0, 1));
+    let open_files = |server: &Server| -> anyhow::Result<usize> {
+        let links = std::fs::read_dir(format!("/proc/{}/fd", server.pid()?))?;
+        let targets = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
+        Ok(targets.filter(|target| target.starts_with(store.0.path())).count())
+    };
+    assert!(open_files(&server)? == 0 && open_files(&with)? > 0);
     Ok(())
 }
 

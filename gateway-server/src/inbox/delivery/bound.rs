@@ -44,13 +44,20 @@ pub(super) struct Bound {
     /// The last position that the connection was sent, or the one behind which it began.
     pub(super) sent: u64,
     pub(super) acknowledged: u64,
-    /// The positions that were sent and not acknowledged, with the bytes of each.
-    in_flight: VecDeque<(u64, usize)>,
-    bytes: usize,
+    /// What was sent and not acknowledged, if anything was.
+    in_flight: Option<Box<InFlight>>,
     /// When the connection last acknowledged something, or was sent something with nothing to acknowledge before.
     progress_at: Millis,
     /// Whether the connection stands in the queue of those that are read for.
     pub(super) is_queued: bool,
+}
+
+/// What was sent and not acknowledged.
+#[derive(Default)]
+struct InFlight {
+    /// The positions, with the bytes of each.
+    messages: VecDeque<(u64, usize)>,
+    bytes: usize,
 }
 
 impl Bound {
@@ -62,8 +69,7 @@ impl Bound {
             stage: Stage::Arriving,
             sent: 0,
             acknowledged: 0,
-            in_flight: VecDeque::new(),
-            bytes: 0,
+            in_flight: None,
             progress_at: 0,
             is_queued: false,
         }
@@ -82,7 +88,8 @@ impl Bound {
     /// Gives how many messages and bytes the connection may still be sent; `None` if none.
     pub(super) fn room(&self) -> Option<(usize, usize)> {
         let (messages, bytes) =
-            (WINDOW.checked_sub(self.in_flight.len())?, WINDOW_BYTES.checked_sub(self.bytes)?);
+            self.in_flight.as_ref().map_or((0, 0), |in_flight| (in_flight.messages.len(), in_flight.bytes));
+        let (messages, bytes) = (WINDOW.checked_sub(messages)?, WINDOW_BYTES.checked_sub(bytes)?);
         (messages > 0 && bytes > 0).then_some((messages, bytes))
     }
 
@@ -91,11 +98,12 @@ impl Bound {
     }
 
     pub(super) fn sends(&mut self, seq: u64, bytes: usize, now: Millis) {
-        if self.in_flight.is_empty() {
+        if self.in_flight.is_none() {
             self.progress_at = now;
         }
-        self.in_flight.push_back((seq, bytes));
-        self.bytes += bytes;
+        let in_flight = self.in_flight.get_or_insert_default();
+        in_flight.messages.push_back((seq, bytes));
+        in_flight.bytes += bytes;
         self.sent = seq;
     }
 
@@ -107,10 +115,13 @@ impl Bound {
         }
         self.acknowledged = seq;
         self.progress_at = now;
-        while let Some((_, bytes)) = self.in_flight.front().filter(|(sent, _)| *sent <= seq) {
-            self.bytes -= bytes;
-            self.in_flight.pop_front();
+        if let Some(in_flight) = &mut self.in_flight {
+            while let Some((_, bytes)) = in_flight.messages.front().filter(|(sent, _)| *sent <= seq) {
+                in_flight.bytes -= bytes;
+                in_flight.messages.pop_front();
+            }
         }
+        self.in_flight.take_if(|in_flight| in_flight.messages.is_empty());
         Some(seq)
     }
 
@@ -121,6 +132,6 @@ impl Bound {
 
     /// Says whether the connection has acknowledged nothing since this time, although something waits for that.
     pub(super) fn is_stalled(&self, since: Millis) -> bool {
-        !self.in_flight.is_empty() && self.progress_at <= since
+        self.in_flight.is_some() && self.progress_at <= since
     }
 }

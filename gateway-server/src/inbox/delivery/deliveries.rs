@@ -21,7 +21,7 @@ const ROWS: usize = 1000;
 /// The connections that are bound to uids, and how far each has come.
 #[derive(Default)]
 pub(in crate::inbox) struct Delivery {
-    uids: HashMap<Bytes, UidDelivery>,
+    uids: HashMap<Bytes, Box<UidDelivery>>,
     /// The uid of each connection.
     connections: HashMap<u32, Bytes>,
     /// The connections of which the store is not told yet.
@@ -50,7 +50,7 @@ impl Delivery {
         // Uids come in buffers of what was read, which would else be kept.
         let uid = self.uids.get_key_value(&uid).map_or(uid, |(known, _)| known.clone());
         let entry = self.uids.entry(uid.clone()).or_default();
-        entry.connections.push(Bound::new(connection, device, is_page));
+        entry.add(Bound::new(connection, device, is_page));
         self.connections.insert(connection, uid);
         self.arriving.push_back(connection);
     }
@@ -65,7 +65,7 @@ impl Delivery {
         self.following.remove(&connection);
         let Some(entry) = self.uids.get_mut(&uid) else { return };
         let removed = entry.remove(connection);
-        if entry.connections.is_empty() {
+        if entry.is_empty() {
             self.uids.remove(&uid);
         } else if let Some((device, successor)) = removed {
             if let Some(successor) = successor {
@@ -120,6 +120,11 @@ impl Delivery {
         }
     }
 
+    /// Says whether there are connections without acknowledgements that were sent something which the kernel may not have taken.
+    pub(in crate::inbox) fn has_untaken(&self) -> bool {
+        !self.untaken.is_empty()
+    }
+
     /// Gives the connections without acknowledgements that were sent something which the kernel may not have taken.
     pub(in crate::inbox) fn untaken(&self) -> Vec<u32> {
         self.untaken.iter().copied().collect()
@@ -135,7 +140,7 @@ impl Delivery {
         let Some(entry) = self.uids.get_mut(&uid) else { return };
         (entry.epoch, entry.tail) = (Some(epoch), seq);
         let (mut pages, mut others, mut devices) = (Vec::new(), Vec::new(), Vec::new());
-        for bound in entry.connections.iter_mut().filter(|bound| bound.stage == Stage::Live) {
+        for bound in entry.live() {
             if bound.room().is_none() {
                 bound.stage = Stage::Reading { kept_until: Some(bound.sent) };
                 continue;
@@ -370,6 +375,9 @@ impl Delivery {
 
     /// Begins with the connections of a device that have followed and may begin.
     fn follow(&mut self, uid: &Bytes, device: &Device) {
+        if self.following.is_empty() {
+            return;
+        }
         let Some(entry) = self.uids.get_mut(uid) else { return };
         for connection in entry.follow(device) {
             self.following.remove(&connection);

@@ -1,5 +1,7 @@
 //! The connections of one uid and its devices.
 
+use smallvec::SmallVec;
+
 use crate::inbox::model::{Device, Millis};
 
 use super::bound::{Bound, Stage};
@@ -13,8 +15,9 @@ pub(super) struct UidDelivery {
     pub(super) epoch: Option<u64>,
     /// The last position that the store has told of.
     pub(super) tail: u64,
-    pub(super) connections: Vec<Bound>,
-    devices: Vec<DeviceDelivery>,
+    /// The connections, in the order of their numbers.
+    connections: SmallVec<[Bound; 1]>,
+    devices: SmallVec<[DeviceDelivery; 1]>,
 }
 
 /// How far a device has come.
@@ -29,7 +32,28 @@ struct DeviceDelivery {
 
 impl UidDelivery {
     pub(super) fn connection(&mut self, connection: u32) -> Option<&mut Bound> {
-        self.connections.iter_mut().find(|bound| bound.connection == connection)
+        let at = self.position(connection).ok()?;
+        self.connections.get_mut(at)
+    }
+
+    fn position(&self, connection: u32) -> Result<usize, usize> {
+        self.connections.binary_search_by_key(&connection, |bound| bound.connection)
+    }
+
+    pub(super) fn add(&mut self, bound: Bound) {
+        match self.position(bound.connection) {
+            Ok(at) => self.connections[at] = bound,
+            Err(at) => self.connections.insert(at, bound),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// The connections that have been sent everything that there is.
+    pub(super) fn live(&mut self) -> impl Iterator<Item = &mut Bound> {
+        self.connections.iter_mut().filter(|bound| bound.stage == Stage::Live)
     }
 
     fn device(&mut self, device: &Device) -> Option<&mut DeviceDelivery> {
@@ -119,8 +143,8 @@ impl UidDelivery {
 
     /// Removes a connection. Gives the one that reads in its place, if that has to begin.
     pub(super) fn remove(&mut self, connection: u32) -> Option<(Device, Option<u32>)> {
-        let at = self.connections.iter().position(|bound| bound.connection == connection)?;
-        let device = self.connections.swap_remove(at).device;
+        let at = self.position(connection).ok()?;
+        let device = self.connections.remove(at).device;
         let is_reader = self.device(&device).is_some_and(|known| known.reader == connection);
         let successor = if is_reader { self.succeed(&device) } else { None };
         Some((device, successor))

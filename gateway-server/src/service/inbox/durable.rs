@@ -36,8 +36,10 @@ impl Gateway {
             Ok((inbox, operation)) => {
                 room(inbox).await;
                 let outcome = inbox.apply(vec![operation]);
+                // Several orders are waited for one after the other, and all of them from now on.
+                let deadline = tokio::time::Instant::now() + PATIENCE;
                 Box::pin(async move {
-                    match tokio::time::timeout(PATIENCE, outcome).await {
+                    match tokio::time::timeout_at(deadline, outcome).await {
                         Ok(Ok(outcomes)) => result(&outcomes),
                         Ok(Err(unavailable)) => Err(OrderError::Refused(not_kept(&unavailable))),
                         Err(_) => Err(OrderError::Refused(unknown())),
