@@ -34,12 +34,12 @@ use crate::shard::claim::NameClaim;
 use crate::shard::client_proof::ClientProofs;
 use crate::shard::clients::Clients;
 use crate::shard::command::{Command, NewConnection, SlotOf};
+use crate::shard::command_queue::Stopped;
 use crate::shard::connection_id::ConnectionIds;
 use crate::shard::counts::ShardCounts;
 use crate::shard::event_sink::EventSinks;
 use crate::shard::handle::ShardHandle;
 use crate::shard::identity::{ClaimedIdentity, Identity};
-use crate::shard::inbox::Stopped;
 use crate::shard::index::{Index, NameKind, NameWatch, STRIPES};
 use crate::shard::membership::TooManyGroups;
 use crate::shard::query::{

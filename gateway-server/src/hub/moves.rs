@@ -112,7 +112,7 @@ impl Drop for ArrivalSlot<'_> {
         self.hub.arrivals.fetch_sub(1, Ordering::Relaxed);
         if !self.is_done {
             let connection_id = self.connection_id;
-            // This must not wait. If the inbox is full, the shard forgets the client when its time is over.
+            // This must not wait. If the command queue is full, the shard forgets the client when its time is over.
             let _ = futures_util::FutureExt::now_or_never(
                 self.hub.shard_of(connection_id).enqueue(Command::AbandonArrival { connection_id }),
             );

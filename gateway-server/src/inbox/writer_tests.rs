@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::bounds::{Bounds, DEFAULT_TTL};
-use super::delivery::{Post, Sending};
+use super::delivery::{Content, Post, Sending};
 use super::health::Health;
 use super::memory_store::MemoryStore;
 use super::model::{
-    Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary, WaitingPage,
+    Device, Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary,
+    WaitingPage,
 };
 use super::request::Unavailable;
 use super::sqlite::SqliteStore;
 use super::store::{Operation, Outcome, Store, StoreError};
+use super::worker::Opener;
 use super::writer::{Writer, WriterHandle, WriterSettings};
 
 /// What the store does with the next batch that has messages.
@@ -229,5 +231,86 @@ async fn what_has_had_its_time_goes_without_a_request() {
     while writer.handle().totals().await.unwrap() != Totals::default() {
         assert!(begin.elapsed() < Duration::from_secs(30));
     }
+    assert!(writer.stop());
+}
+
+/// A post that passes on what connections are sent.
+struct Heard(Sender<Sending>);
+
+impl Post for Heard {
+    fn send(&mut self, sendings: Vec<Sending>) {
+        sendings.into_iter().for_each(|sending| self.0.send(sending).unwrap());
+    }
+
+    fn taken(&mut self, connections: Vec<u32>) -> Vec<u32> {
+        connections
+    }
+}
+
+/// Starts the thread of a store on disk, and gives what connections are sent.
+fn heard(path: &Path) -> (Writer, Receiver<Sending>) {
+    let path = path.to_owned();
+    let (sender, heard) = channel();
+    let open: Opener = Box::new(move || {
+        let store = SqliteStore::open(&path, Bounds::default()).map_err(|error| error.to_string())?;
+        Ok(Box::new(store))
+    });
+    let handle = WriterHandle::new(WriterSettings::default());
+    (Writer::start(handle, None, open, Box::new(Heard(sender))).unwrap(), heard)
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Gives whether the next message to connections has not waited, and its position.
+fn next(heard: &Receiver<Sending>) -> (Vec<u32>, bool, u64, u64) {
+    let sending = heard.recv_timeout(PATIENCE).unwrap();
+    match sending.content {
+        Content::Message { is_new, epoch, seq, .. } => (sending.connections, is_new, epoch, seq),
+        Content::Lost { .. } => panic!("{sending:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_goes_to_who_is_there_and_what_waits_to_who_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let (writer, messages) = heard(&path);
+    writer.handle().apply(deliver("a")).await.unwrap();
+    let notes = writer.handle().notes();
+    notes.bound(7, true, b"anna", Device::Invented("phone".into()), true);
+    let (connections, is_new, epoch, seq) = next(&messages);
+    assert_eq!((connections, is_new, seq), (vec![7], false, 1));
+    writer.handle().apply(deliver("b")).await.unwrap();
+    assert_eq!(next(&messages), (vec![7], true, epoch, 2));
+    notes.got(7, epoch, 2);
+    // What pages have acknowledged is on disk when the thread has ended, however soon that is.
+    assert!(writer.stop());
+    let (writer, messages) = heard(&path);
+    writer.handle().apply(deliver("c")).await.unwrap();
+    writer.handle().notes().bound(8, true, b"anna", Device::Invented("phone".into()), true);
+    assert_eq!(next(&messages), (vec![8], false, epoch, 3));
+    assert!(writer.stop());
+}
+
+#[tokio::test]
+async fn another_process_has_the_store_during_a_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let (writer, messages) = heard(&path);
+    writer.handle().apply(deliver("a")).await.unwrap();
+    let at_rest = writer.handle().rest().await.unwrap();
+    let other = SqliteStore::open(&path, Bounds::default()).unwrap();
+    // What comes meanwhile waits, and the store is opened again once it is free.
+    let waiting = writer.handle().apply(deliver("b"));
+    drop(at_rest);
+    until(writer.handle(), |health| matches!(health, Health::Failed(_))).await;
+    drop(other);
+    assert!(matches!(waiting.await.unwrap()[..], [Outcome::Stored { seq: 2, .. }]));
+    writer.handle().notes().bound(7, true, b"anna", Device::Shared, false);
+    assert_eq!([next(&messages).3, next(&messages).3], [1, 2]);
+    // A thread whose store another process has for good ends, and says so.
+    writer.handle().rest().await.unwrap().leave();
+    until(writer.handle(), |health| *health == Health::Ended).await;
+    assert!(SqliteStore::open(&path, Bounds::default()).is_ok());
     assert!(writer.stop());
 }

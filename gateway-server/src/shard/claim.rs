@@ -77,7 +77,7 @@ mod tests {
         let watch = Arc::new(Subscribed::default());
         let names: Arc<dyn NameWatch> = watch.clone();
         let hub = Hub::start(1, [7; 16], &settings(), Box::new(BuiltInSink), Some(names), None).unwrap();
-        // The test holds the shard's lock, and the inbox is full.
+        // The test holds the shard's lock, and the command queue is full.
         let busy = hub.handle(0).hold();
         let large = Command::Deliver {
             to: Audience::Connections([].into_iter().collect()),

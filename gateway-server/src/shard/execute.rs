@@ -1,4 +1,4 @@
-//! How a shard carries out commands. In each turn, which is one pass of its poll loop, it takes some from its inbox; others are
+//! How a shard carries out commands. In each turn, which is one pass of its poll loop, it takes some from its command queue; others are
 //! carried out by the threads that give them, while the shard's thread sleeps.
 
 use std::iter::Peekable;
@@ -45,13 +45,13 @@ impl Shard {
         self.closing.is_empty() && (self.watches_slow || !self.has_slow())
     }
 
-    /// Takes commands from the inbox until it is empty or they have cost enough for one turn. Gives whether some may be left.
+    /// Takes commands from the queue until it is empty or they have cost enough for one turn. Gives whether some may be left.
     pub(super) fn take_commands(&mut self) -> bool {
         let mut commands = SmallVec::<[Command; 32]>::new();
         let mut cost = 0;
         self.clients.merged = 0;
         loop {
-            let left = self.inbox.drain(commands.inline_size(), |command| {
+            let left = self.commands.drain(commands.inline_size(), |command| {
                 // After a command that may cost much, the shard looks first whether there is time for more.
                 let is_cheap = command.is_cheap();
                 cost += command.cost();

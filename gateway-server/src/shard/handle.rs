@@ -1,4 +1,4 @@
-//! The handle by which other threads reach a shard: through its inbox, or by doing the work themselves while the shard's thread
+//! The handle by which other threads reach a shard: through its command queue, or by doing the work themselves while the shard's thread
 //! sleeps.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::carry::freezing::freezing;
 use super::carry::frozen::FrozenShard;
 use super::clients::Clients;
 use super::command::Command;
-use super::inbox::{InboxSender, Stopped};
+use super::command_queue::{CommandSender, Stopped};
 use super::liveness::Liveness;
 use super::panics;
 use super::state::Shard;
@@ -31,7 +31,7 @@ use super::sync::{AtomicBool, Mutex};
 /// Working in the caller's thread saves waking two threads for a query and one for a command.
 pub(crate) struct ShardHandle {
     /// The queue of commands for the shard's thread.
-    inbox: InboxSender,
+    commands: CommandSender,
     /// The shard itself; the locking rule is at [`ShardHandle`].
     shard: Arc<Mutex<Shard>>,
     /// Whether a command that was carried out in a caller's thread has left frames that [`ShardHandle::flush`] has to write.
@@ -42,8 +42,8 @@ pub(crate) struct ShardHandle {
 
 impl ShardHandle {
     /// Makes the handle of a shard that counts its work in `steps`.
-    pub(super) fn new(inbox: InboxSender, shard: Arc<Mutex<Shard>>, steps: Arc<AtomicU64>) -> Self {
-        Self { inbox, shard, has_unflushed: AtomicBool::new(false), pulse: Liveness::new(steps) }
+    pub(super) fn new(commands: CommandSender, shard: Arc<Mutex<Shard>>, steps: Arc<AtomicU64>) -> Self {
+        Self { commands, shard, has_unflushed: AtomicBool::new(false), pulse: Liveness::new(steps) }
     }
 
     /// Waits until the shard's own thread has answered a question, or returns at once if that thread has ended.
@@ -82,7 +82,7 @@ impl ShardHandle {
 
     /// Leaves the command to the shard's thread, by way of the inbox. Waits while the inbox is full.
     pub(crate) async fn enqueue(&self, command: Command) -> Result<(), Stopped> {
-        self.inbox.send(command).await
+        self.commands.send(command).await
     }
 
     /// Carries the command out in the calling thread if the shard's thread sleeps, and else leaves it to that thread as
@@ -118,7 +118,7 @@ impl ShardHandle {
         let is_flushed = self.shard.try_lock().is_ok_and(|mut shard| shard.flush());
         if !is_flushed {
             // The shard's thread writes the frames then, or takes note of a new deadline.
-            self.inbox.wake();
+            self.commands.wake();
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Each shard runs one poll loop over its own sockets and keeps its clients' uids, groups and outboxes in plain maps. All of a
 //! shard's state stands behind one lock; [`handle::ShardHandle`] has the rule of who takes it when. Commands that cannot be
-//! carried out at once wait in the shard's inbox, which is bounded in bytes. All other parts of the server reach the shards
+//! carried out at once wait in the shard's command queue, which is bounded in bytes. All other parts of the server reach the shards
 //! through the [`Hub`](crate::hub::Hub).
 //!
 //! A turn is one pass of the poll loop: the shard reads, takes commands, looks at its deadlines, and then writes to each client
@@ -19,6 +19,7 @@ pub(crate) mod clients;
 mod coalesce;
 mod cold;
 pub(crate) mod command;
+pub(crate) mod command_queue;
 mod connection;
 pub(crate) mod connection_id;
 pub(crate) mod counts;
@@ -30,7 +31,6 @@ mod fault;
 pub(crate) mod handle;
 mod heartbeat;
 pub(crate) mod identity;
-pub(crate) mod inbox;
 pub(crate) mod index;
 mod issue_times;
 mod lifecycle;
@@ -66,13 +66,13 @@ mod writer;
 pub use carry::MalformedBatch;
 pub use client_proof::ClientProofs;
 pub use command::{NewConnection, SlotOf};
+pub use command_queue::Stopped;
 pub use connection_id::MalformedIds;
 pub use counts::{Counts, ResumeCounts, ShardCounts};
 pub use detached_client::{DetachedClient, Names, Resumable};
 pub use event_sink::{BuiltInSink, Client, EventSink, EventSinks, Handshake, Welcome};
 pub use heartbeat::Heartbeat;
 pub use identity::Identity;
-pub use inbox::Stopped;
 pub use index::{NameKind, NameWatch};
 pub use membership::TooManyGroups;
 pub use origin::{Contained, Origin};

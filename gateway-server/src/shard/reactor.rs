@@ -13,12 +13,12 @@ use mio::{Events, Poll, Token};
 use super::ShardSettings;
 use super::carry::freezing::Freezing;
 use super::clients::Clients;
+use super::command_queue::command_queue;
 use super::connection::Waits;
 use super::drain::Drain;
 use super::event_sink::EventSink;
 use super::handle::ShardHandle;
 use super::heartbeat::HeartbeatRounds;
-use super::inbox::inbox;
 use super::index::Index;
 use super::membership::NameTable;
 use super::panics;
@@ -50,11 +50,11 @@ pub(crate) fn start(
     inbox_notes: Option<InboxNotes>,
 ) -> io::Result<(ShardHandle, JoinHandle<()>)> {
     let mut poll = Poll::new()?;
-    let (outside, inbox) = inbox(Waker::new(poll.registry(), WAKE)?);
+    let (outside, commands) = command_queue(Waker::new(poll.registry(), WAKE)?);
     let (uids, groups) = (NameTable::new(uids, shard), NameTable::new(groups, shard));
     let resume = ResumeState::new(settings.secrets.clone(), settings.node, parked);
     let clients = Clients::new(uids, groups, waiting, resume, inbox_notes);
-    let state = Shard::new(poll.registry().try_clone()?, inbox, settings, events, clients);
+    let state = Shard::new(poll.registry().try_clone()?, commands, settings, events, clients);
     let state = Arc::new(Mutex::new(state));
     let steps = Arc::clone(&state.lock().unwrap_or_else(PoisonError::into_inner).steps);
     let handle = ShardHandle::new(outside, Arc::clone(&state), steps);
@@ -97,7 +97,7 @@ fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
         }
     }
     // Other threads hold the shard too, so its memory stays, but nothing is done there any more.
-    lock(shard).inbox.close();
+    lock(shard).commands.close();
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {

@@ -10,10 +10,10 @@ use mio::Registry;
 use super::ShardSettings;
 use super::carry::freezing::Freezing;
 use super::clients::Clients;
+use super::command_queue::CommandReceiver;
 use super::drain::Drain;
 use super::event_sink::EventSink;
 use super::heartbeat::HeartbeatRounds;
-use super::inbox::InboxReceiver;
 use super::panics::PanicBudget;
 use super::rate_limit::RateMeters;
 use super::uring::Ring;
@@ -34,7 +34,7 @@ pub(super) struct Shard {
     /// Registers sockets in the poll of the shard's thread.
     pub(super) registry: Registry,
     /// The commands that other threads have sent.
-    pub(super) inbox: InboxReceiver,
+    pub(super) commands: CommandReceiver,
     pub(super) clients: Clients,
     /// Is told what the clients do.
     pub(super) events: Box<dyn EventSink>,
@@ -89,7 +89,7 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) fn new(
         registry: Registry,
-        inbox: InboxReceiver,
+        commands: CommandReceiver,
         settings: ShardSettings,
         events: Box<dyn EventSink>,
         clients: Clients,
@@ -105,7 +105,7 @@ impl Shard {
                 .collect(),
             settings,
             registry,
-            inbox,
+            commands,
             clients,
             events,
             turn: WriteBatch::default(),
@@ -135,7 +135,7 @@ impl Shard {
     /// Whether another thread may do work here now: no command waits that has to come first, and the shard is neither frozen nor about to
     /// end.
     pub(super) fn is_free(&self) -> bool {
-        self.inbox.is_empty() && self.stop_at.is_none() && !self.is_frozen
+        self.commands.is_empty() && self.stop_at.is_none() && !self.is_frozen
     }
 
     pub(super) fn clients(&self) -> &Clients {

@@ -12,9 +12,9 @@ use socket2::SockRef;
 use super::carry::{MalformedBatch, RelayEnds, Restoration};
 use super::clients::Clients;
 use super::command::{Command, NewConnection};
+use super::command_queue::{CommandSender, command_queue};
 use super::connection::Connection;
 use super::event_sink::{BuiltInSink, Client, EventSink};
-use super::inbox::{InboxSender, inbox};
 use super::index::Index;
 use super::membership::NameTable;
 use super::resume::ResumeState;
@@ -121,7 +121,7 @@ pub(super) struct TestShard {
     poll: Poll,
     events: Events,
     pub(super) shard: Shard,
-    _outside: InboxSender,
+    _outside: CommandSender,
 }
 
 impl TestShard {
@@ -131,13 +131,13 @@ impl TestShard {
 
     pub(super) fn telling(settings: ShardSettings, sink: Box<dyn EventSink>) -> Self {
         let poll = Poll::new().unwrap();
-        let (outside, inbox) = inbox(Waker::new(poll.registry(), Token(usize::MAX)).unwrap());
+        let (outside, commands) = command_queue(Waker::new(poll.registry(), Token(usize::MAX)).unwrap());
         let names = || NameTable::new(Index::new(None).into(), 0);
         let total = TotalBacklog::new(settings.bounds.waiting, 1);
         let resume = ResumeState::new(settings.secrets.clone(), settings.node, Default::default());
         let clients = Clients::new(names(), names(), total.into(), resume, None);
         let registry = poll.registry().try_clone().unwrap();
-        let shard = Shard::new(registry, inbox, settings, sink, clients);
+        let shard = Shard::new(registry, commands, settings, sink, clients);
         Self { poll, events: Events::with_capacity(1024), shard, _outside: outside }
     }
 

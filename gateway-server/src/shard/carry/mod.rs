@@ -1,6 +1,6 @@
 //! The clients of a shard on their way to another process of the same machine, which goes on with them on the same sockets.
 //!
-//! A shard is frozen first: its thread ends its turn and then waits, nobody does its work, and commands wait in its inbox. A frozen
+//! A shard is frozen first: its thread ends its turn and then waits, nobody does its work, and commands wait in its command queue. A frozen
 //! shard is only read while it is written, so thawing it goes on as if nothing had been. In the new process the clients are put into
 //! a shard that is frozen too; it reads and writes nothing before it is thawed, and then reads each of them once.
 //!

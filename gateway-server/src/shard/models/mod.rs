@@ -1,4 +1,4 @@
-//! Model tests of the real handle, inbox and shard under shuttle, which chooses the order of the threads' steps. It tries
+//! Model tests of the real handle, command queue and shard under shuttle, which chooses the order of the threads' steps. It tries
 //! thousands of schedules and prints the one that fails. `make models` runs them.
 
 pub(super) mod stand_ins;
@@ -16,8 +16,8 @@ use shuttle::{Config, Runner, thread};
 use super::audience::{Audience, Except};
 use super::clients::Clients;
 use super::command::Command;
+use super::command_queue::command_queue;
 use super::handle::ShardHandle;
-use super::inbox::inbox;
 use super::index::Index;
 use super::membership::NameTable;
 use super::resume::ResumeState;
@@ -62,7 +62,7 @@ fn start() -> (Arc<ShardHandle>, impl FnOnce() + Send) {
         close_timeout: Duration::ZERO,
         ..settings
     };
-    let (outside, inside) = inbox(waker.clone());
+    let (outside, inside) = command_queue(waker.clone());
     let names = || NameTable::new(Arc::new(Index::new(None)), 0);
     let resume = ResumeState::new(settings.secrets.clone(), settings.node, Arc::default());
     let clients = Clients::new(names(), names(), Arc::default(), resume, None);
@@ -104,9 +104,9 @@ fn assert_whole(log: &Log, senders: usize, orders: usize) {
     }
 }
 
-/// Orders go through the inbox, which wakes the loop only when it may sleep.
+/// Orders go through the command queue, which wakes the loop only when it may sleep.
 #[test]
-fn no_order_is_lost_and_none_overtakes_in_the_inbox() {
+fn no_order_is_lost_and_none_overtakes_in_the_command_queue() {
     check(|| {
         let (handle, run) = start();
         let shard = thread::spawn(run);

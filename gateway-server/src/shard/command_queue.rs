@@ -1,4 +1,4 @@
-//! The inbox of a shard: a queue of commands that is bounded in bytes and wakes the shard's poll loop only when that may sleep.
+//! The command queue of a shard, which is bounded in bytes and wakes the shard's poll loop only when that may sleep.
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -20,17 +20,17 @@ const UNITS: usize = 32 << 10;
 pub struct Stopped;
 
 /// The sending end, which all other threads share.
-pub(super) struct InboxSender {
+pub(super) struct CommandSender {
     commands: Sender<(Command, u32)>,
     shared: Arc<Shared>,
 }
 
 /// The shard's end.
-pub(super) struct InboxReceiver {
+pub(super) struct CommandReceiver {
     shared: Arc<Shared>,
 }
 
-/// What both ends of the inbox share.
+/// What both ends of the queue share.
 struct Shared {
     /// The commands that the shard has not taken yet.
     commands: Receiver<(Command, u32)>,
@@ -41,14 +41,14 @@ struct Shared {
     waker: Waker,
 }
 
-pub(super) fn inbox(waker: Waker) -> (InboxSender, InboxReceiver) {
+pub(super) fn command_queue(waker: Waker) -> (CommandSender, CommandReceiver) {
     let (sender, receiver) = bounded(UNITS);
     let (space, woken) = (Semaphore::new(UNITS), AtomicBool::new(false));
     let shared = Arc::new(Shared { commands: receiver, space, woken, waker });
-    (InboxSender { commands: sender, shared: Arc::clone(&shared) }, InboxReceiver { shared })
+    (CommandSender { commands: sender, shared: Arc::clone(&shared) }, CommandReceiver { shared })
 }
 
-impl InboxSender {
+impl CommandSender {
     /// Puts a command into the queue and waits while there is no space. Commands that one task sends arrive in their order.
     pub(super) async fn send(&self, command: Command) -> Result<(), Stopped> {
         let units = command.weight().div_ceil(UNIT).min(UNITS) as u32;
@@ -76,7 +76,7 @@ impl InboxSender {
     }
 }
 
-impl InboxReceiver {
+impl CommandReceiver {
     pub(super) fn is_empty(&self) -> bool {
         self.shared.commands.is_empty()
     }
@@ -103,7 +103,7 @@ impl InboxReceiver {
     }
 }
 
-impl InboxReceiver {
+impl CommandReceiver {
     /// Closes the queue, as nobody reads it any more: drops the commands in it, so that callers who wait for an answer get an
     /// error, and makes every further send fail.
     pub(super) fn close(&self) {
