@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
-use gateway_tests::{FromInbox, PhpPeer, ResumingPage, Server, new_producer};
+use gateway_tests::{FromInbox, PhpPeer, ResendingPhp, ResumingPage, Server, new_producer};
 use gateway_wire::bridge::{Order, Reply, kind};
 use gateway_wire::client_protocol::InboxPosition;
 use gateway_wire::token::{Claims, TokenKey};
@@ -281,5 +281,87 @@ async fn each_device_has_each_message_once_whoever_is_killed() -> anyhow::Result
     println!(
         "{kills} kills: {handled} messages handled, {again} of them again, as their pages died before they noted them"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upgrades_under_load_lose_and_double_nothing() -> anyhow::Result<()> {
+    const UPGRADES: usize = 5;
+    let folder = tempfile::tempdir()?;
+    let store = folder.path().join("inbox");
+    let mut server = Server::start_with(|command| {
+        command.arg("--store").arg(&store).args(["--shards", "2", "--operations", "127.0.0.1:0"]);
+        command.env("GATEWAY_TOKEN_KEY", KEY);
+    })
+    .await?;
+    let ports = Ports { websocket: server.websocket, register: server.register[0] };
+    let course = Arc::new(Course {
+        ports,
+        messages: usize::MAX,
+        kills: AtomicUsize::new(0),
+        begun: AtomicUsize::new(0),
+        is_over: AtomicBool::new(false),
+    });
+    let devices: Arc<Vec<Mutex<Device>>> = Arc::new((0..6).map(|_| Mutex::default()).collect());
+    let mut pages = tokio::task::JoinSet::new();
+    for at in 0..devices.len() {
+        let (course, devices) = (Arc::clone(&course), Arc::clone(&devices));
+        pages.spawn(async move { device(&course, at / 2, format!("device-{at}"), &devices[at]).await });
+    }
+    while course.begun.load(Ordering::Relaxed) < devices.len() {
+        tokio::time::sleep(PAUSE).await;
+    }
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&has_ended);
+    let sender = tokio::spawn(async move {
+        let mut php = ResendingPhp::connect(ports.register).await?;
+        let mut messages = 0;
+        while !ended.load(Ordering::Relaxed) {
+            for uid in 0..3 {
+                let (uid, id) = (format!("user-{uid}"), format!("{messages}"));
+                let [uid, id] = [&uid, &id].map(|text| Bytes::new(text.as_bytes()));
+                let (message, ttl, replace) = (id, 3600, None);
+                php.order(Order::Deliver {
+                    uid,
+                    id,
+                    message,
+                    ttl,
+                    replace,
+                    for_new_devices: false,
+                    kind: kind::USUAL,
+                })
+                .await?;
+            }
+            messages += 1;
+            if messages % 20 == 0 {
+                php.confirmed().await?;
+            }
+        }
+        php.confirmed().await?;
+        anyhow::Ok(messages)
+    });
+    for _ in 0..UPGRADES {
+        server.upgrade().await?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    has_ended.store(true, Ordering::Relaxed);
+    let messages: usize = sender.await??;
+    let begin = Instant::now();
+    let handled =
+        |device: &Mutex<Device>| device.lock().unwrap_or_else(PoisonError::into_inner).handled.len();
+    while !devices.iter().all(|device| handled(device) >= messages) {
+        let counts: Vec<_> = devices.iter().map(handled).collect();
+        anyhow::ensure!(begin.elapsed() < LIMIT, "{counts:?} of {messages} were handled");
+        tokio::time::sleep(PAUSE).await;
+    }
+    course.is_over.store(true, Ordering::Relaxed);
+    while let Some(ended) = pages.join_next().await {
+        ended??;
+    }
+    for device in &*devices {
+        let device = device.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(device.handled.iter().copied().eq(0..messages), "{:?}", device.handled);
+    }
+    println!("{UPGRADES} upgrades while {messages} messages went to each of three uids with two devices");
     Ok(())
 }
