@@ -347,6 +347,11 @@ async fn operators_see_what_waits_and_have_it_forgotten() -> anyhow::Result<()> 
     for (name, expected) in [("gateway_inbox_stored_total", 4.0), ("gateway_inbox_working", 1.0)] {
         assert_eq!(metric(&server, name).await?, expected, "{name}");
     }
+    let (done, status) = command(&["status", "--operations", &operations]).await?;
+    assert!(
+        done && status.lines().any(|line| line.starts_with("inbox ") && line.contains(" waiting, of 2 uids")),
+        "{status}"
+    );
     let path = store.path();
     let (done, refused) = command(&["inbox", "check", text(&path)]).await?;
     assert!(!done && refused.contains("another process has"), "{refused}");

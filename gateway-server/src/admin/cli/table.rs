@@ -50,7 +50,7 @@ pub(super) fn status(status: &Value) -> String {
         ("open files", format!("{} of {}", number("open_files"), number("max_open_files"))),
         ("clients by shard", listed(&status["shards"])),
     ];
-    for (name, value) in lines {
+    for (name, value) in lines.into_iter().chain(inbox_line(&status["inbox"])) {
         text += &format!("{name:<17} {value}\n");
     }
     text.push('\n');
@@ -98,6 +98,15 @@ pub(super) fn status(status: &Value) -> String {
         text += &table(&["offence", "since the start"], offences);
     }
     text
+}
+
+/// The line of the store, if there is one.
+fn inbox_line(inbox: &Value) -> Option<(&'static str, String)> {
+    let value = |key: &str| inbox[key].as_u64();
+    let waiting =
+        format!("{} waiting, of {}", counted(value("messages")?, "message"), counted(value("uids")?, "uid"));
+    let problem = inbox["problem"].as_str().map(|_| format!("; {}", cell(&inbox["problem"])));
+    Some(("inbox", waiting + &problem.unwrap_or_default()))
 }
 
 /// Says what has come of an upgrade.
