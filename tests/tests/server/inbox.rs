@@ -6,6 +6,8 @@ use gateway_tests::{
     Client, FromInbox, PhpPeer, ResumingPage, Server, eventually, new_producer, server_binary, soon,
 };
 use gateway_wire::bridge::{AnswerValue, Order, Producer, Query, Reply, kind};
+use gateway_wire::client_protocol::InboxPosition;
+use gateway_wire::token::{Claims, TokenKey};
 use serde_bytes::Bytes;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -231,6 +233,65 @@ async fn a_page_does_not_wait_for_another_that_has_lost_its_connection() -> anyh
     // A page that does nothing is waited for ten seconds.
     assert!(start.elapsed() < std::time::Duration::from_secs(8), "{:?}", start.elapsed());
     nothing_waits(&mut php, "fred").await
+}
+
+#[tokio::test]
+async fn pages_acknowledge_for_their_own_uid_alone() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let (server, mut php) = store.start().await?;
+    let mut victim = page(&server, &mut php, "phone", "vera").await?;
+    php.deliver("vera", "m1", "first").await?;
+    let FromInbox::Message { at, .. } = victim.inbox().await? else { anyhow::bail!("no message") };
+    let mut stranger = page(&server, &mut php, "phone", "sam").await?;
+    for said in [at.got(), at.read()] {
+        stranger.say_counted(said).await?;
+    }
+    // The victim claims more than it was sent, which counts for what it was sent alone.
+    victim.say_counted(InboxPosition { seq: at.seq + 10, ..at }.got()).await?;
+    php.deliver("sam", "m2", "for sam").await?;
+    assert_eq!(stranger.handle().await?, "for sam");
+    nothing_waits(&mut php, "vera").await?;
+    victim.close(1000).await?;
+    php.deliver("vera", "m3", "second").await?;
+    php.acked().await?;
+    assert_eq!(waiting(&mut php, "vera").await?, [("phone".to_owned(), 1)]);
+    let receipt = php.ask(Query::Receipt { id: bytes("m1") }).await?;
+    assert_eq!(field(&list(field(&list(&receipt)[0], "devices"))[0], "read"), &AnswerValue::Null);
+    let mut victim = page(&server, &mut php, "phone", "vera").await?;
+    assert_eq!(victim.handle().await?, "second");
+    Ok(())
+}
+
+#[tokio::test]
+async fn made_up_devices_displace_none_that_a_token_has_named() -> anyhow::Result<()> {
+    const KEY: &str = "a key for the tokens of pages";
+    let store = Store::new()?;
+    let server = Server::start_with(|command| {
+        command.arg("--store").arg(store.path()).env("GATEWAY_TOKEN_KEY", KEY);
+    })
+    .await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let claims = Claims { uid: "tom".to_owned(), expires: u64::MAX / 4, ..Claims::default() };
+    let signed = Claims { device: Some("a phone, signed".to_owned()), ..claims.clone() };
+    let [token, signed] =
+        [claims, signed].map(|claims| TokenKey::new(KEY.as_bytes()).mint(&claims).unwrap_or_default());
+    let connect = async |token: &str, device: &str| {
+        let mut page = ResumingPage::default();
+        let tcp = soon("connecting", TcpStream::connect(server.websocket)).await??;
+        page.over(tcp, &format!("/?token={token}&device={device}"), &[]).await?;
+        anyhow::Ok(page)
+    };
+    // The name in the token counts, whatever the page says.
+    let mut phone = connect(&signed, "other").await?;
+    php.deliver("tom", "m1", "hello").await?;
+    assert_eq!(phone.handle().await?, "hello");
+    for number in 0..30 {
+        connect(&token, &format!("made-up-{number}")).await?.close(1000).await?;
+    }
+    eventually("devices", 10, async || Ok(waiting(&mut php, "tom").await?.len())).await?;
+    let names: Vec<_> = waiting(&mut php, "tom").await?.into_iter().map(|(name, _)| name).collect();
+    assert!(names.contains(&"a phone, signed".to_owned()), "{names:?}");
+    Ok(())
 }
 
 #[tokio::test]
