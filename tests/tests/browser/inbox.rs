@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use gateway_tests::{OutageProxy, PhpPeer, eventually};
+use gateway_tests::{OutageProxy, PhpPeer, eventually, store_folder};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use serde_bytes::Bytes;
@@ -46,7 +46,7 @@ struct Inbox {
 
 impl Inbox {
     async fn start() -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let folder = store_folder()?;
         let path = folder.path().join("store");
         let stage = Stage::set(&["--store", path_text(&path)]).await?;
         let php = stage.peer().await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use gateway_tests::{Client, Server, fences, php, root, soon};
+use gateway_tests::{Client, Server, fences, php, root, soon, store_folder};
 
 /// Gives all files below `folder` whose names end with `ending`.
 fn files(folder: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
@@ -374,7 +374,7 @@ async fn the_examples_of_the_class_reference_are_true() -> anyhow::Result<()> {
         script.extend(fence.code.lines().map(|line| checked(line) + "\n"));
     }
     script.push_str("echo $checks;");
-    let folder = tempfile::tempdir()?;
+    let folder = store_folder()?;
     let file = folder.path().join("examples.php");
     std::fs::write(&file, script)?;
 

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use gateway_tests::{Client, PhpPeer, eventually, server_binary, skip, soon};
+use gateway_tests::{Client, PhpPeer, eventually, server_binary, skip, soon, store_folder};
 use gateway_wire::bridge::{AnswerValue, Query, Reply};
 use serde_bytes::Bytes;
 use tokio::process::Command;
@@ -109,7 +109,7 @@ async fn a_server_whose_store_is_on_a_read_only_disk_does_not_start() -> anyhow:
 
 #[tokio::test]
 async fn a_file_that_was_removed_takes_no_messages() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
+    let folder = store_folder()?;
     let path = folder.path().join("inbox");
     let server =
         Unheard::start(std::process::Stdio::null(), &["--store", &path.display().to_string()]).await?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gateway_tests::{PhpCalls, ResumingPage, Server, eventually, soon};
+use gateway_tests::{PhpCalls, ResumingPage, Server, eventually, soon, store_folder};
 use gateway_wire::bridge::MAX_NAME;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -23,7 +23,7 @@ async fn refused(php: &mut PhpCalls, call: Value) -> anyhow::Result<String> {
 
 #[tokio::test]
 async fn a_message_waits_is_taken_and_is_told_of() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
+    let folder = store_folder()?;
     let (server, mut php) = start(&folder.path().join("store")).await?;
     let id = php.get(json!(["deliverToUid", 7, {"n": 1}])).await?;
     assert!(id.as_str().is_some_and(|id| id.len() == 32), "{id}");
@@ -66,7 +66,7 @@ async fn a_message_waits_is_taken_and_is_told_of() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn what_cannot_be_kept_is_an_error_that_says_why() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
+    let folder = store_folder()?;
     let (_server, mut php) = start(&folder.path().join("store")).await?;
     for (options, why) in [
         (json!({"tll": 5}), "there is no option \"tll\": there are id, ttl"),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, bail, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
-use gateway_tests::{PhpPeer, Server, root, soon};
+use gateway_tests::{PhpPeer, Server, root, soon, store_folder};
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use serde_bytes::Bytes;
 use tokio::net::TcpStream;
@@ -140,7 +140,7 @@ async fn the_session_on_the_page_is_what_a_server_says() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_session_of_the_inbox_on_the_page_is_what_a_server_with_a_store_says() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
+    let folder = store_folder()?;
     let server = Server::start_with(|command| {
         command.arg("--store").arg(folder.path().join("store"));
     })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use anyhow::Context as _;
-use gateway_tests::{Client, Operator, Server, skip};
+use gateway_tests::{Client, Operator, Server, skip, store_folder};
 use serde_json::{Value, json};
 
 struct Api {
@@ -111,7 +111,7 @@ async fn the_description_keeps_the_recommended_rules() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn every_operation_does_what_it_says() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
+    let folder = store_folder()?;
     let store = folder.path().join("store");
     let (server, mut api) = start(&["--shards", "2", "--store", &store.display().to_string()]).await?;
     let mut one = Client::connect(server.websocket).await?;

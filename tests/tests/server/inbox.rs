@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use gateway_tests::{
     Client, FromInbox, PhpPeer, ResumingPage, Server, eventually, new_producer, server_binary, soon,
+    store_folder,
 };
 use gateway_wire::bridge::{AnswerValue, Order, Producer, Query, Reply, kind};
 use gateway_wire::client_protocol::InboxPosition;
 use gateway_wire::token::{Claims, TokenKey};
+use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -23,7 +25,7 @@ struct Store(TempDir);
 
 impl Store {
     fn new() -> anyhow::Result<Self> {
-        Ok(Self(tempfile::tempdir()?))
+        Ok(Self(store_folder()?))
     }
 
     fn path(&self) -> PathBuf {
@@ -46,6 +48,12 @@ impl Store {
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap_or_default()
+}
+
+/// Kills a server, and waits until it has let go of its store.
+async fn kill(server: &mut Server) -> anyhow::Result<()> {
+    server.signal(Signal::SIGKILL)?;
+    server.exit().await.map(drop)
 }
 
 /// A page of a device that is bound to a uid.
@@ -91,7 +99,7 @@ async fn nothing_waits(php: &mut PhpPeer, uid: &str) -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_was_kept_reaches_each_device_once_also_after_a_kill() -> anyhow::Result<()> {
     let store = Store::new()?;
-    let (server, mut php) = store.start().await?;
+    let (mut server, mut php) = store.start().await?;
     // Nobody has ever been there.
     php.deliver("ann", "m1", "hello").await?;
     php.acked().await?;
@@ -107,7 +115,14 @@ async fn what_was_kept_reaches_each_device_once_also_after_a_kill() -> anyhow::R
             matches!(page.inbox().await?, FromInbox::Message { is_new: true, message, .. } if message == "second")
         );
     }
-    drop(server);
+    // An acknowledgement is on disk a moment later.
+    eventually("what waits", vec![("laptop".to_owned(), 1), ("phone".to_owned(), 2)], async || {
+        let mut waiting = waiting(&mut php, "ann").await?;
+        waiting.sort();
+        Ok(waiting)
+    })
+    .await?;
+    kill(&mut server).await?;
     let (server, mut php) = store.start().await?;
     // The phone has acknowledged neither, the laptop the first.
     let mut phone = page(&server, &mut php, "phone", "ann").await?;
@@ -124,13 +139,13 @@ async fn what_was_kept_reaches_each_device_once_also_after_a_kill() -> anyhow::R
 async fn an_order_that_is_sent_again_takes_effect_once_even_after_a_kill() -> anyhow::Result<()> {
     let store = Store::new()?;
     let producer = new_producer();
-    let (server, mut php) = store.start_as(producer).await?;
+    let (mut server, mut php) = store.start_as(producer).await?;
     php.deliver("ben", "m1", "once").await?;
     php.acked().await?;
     // The store forgets the id, so that only the number of the order tells.
     php.order(Order::Forget { uid: bytes("ben") }).await?;
     php.acked().await?;
-    drop(server);
+    kill(&mut server).await?;
     let (server, mut php) = store.start_as(producer).await?;
     assert_eq!(php.applied, 0);
     php.deliver("ben", "m1", "once").await?;
@@ -347,7 +362,8 @@ async fn a_server_without_a_store_says_so() -> anyhow::Result<()> {
     assert!(error.contains("`store`"), "{error}");
     // Who does not use it has neither its thread nor its file.
     let (with, _) = store.start().await?;
-    assert_eq!((threads(&server)?, threads(&with)?), (0, 1));
+    // A thread names itself once it runs.
+    eventually("threads", (0, 1), async || Ok((threads(&server)?, threads(&with)?))).await?;
     let open_files = |server: &Server| -> anyhow::Result<usize> {
         let links = std::fs::read_dir(format!("/proc/{}/fd", server.pid()?))?;
         let targets = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
@@ -360,13 +376,13 @@ async fn a_server_without_a_store_says_so() -> anyhow::Result<()> {
 #[tokio::test]
 async fn two_servers_do_not_share_a_store() -> anyhow::Result<()> {
     let store = Store::new()?;
-    let (server, _php) = store.start().await?;
+    let (mut server, _php) = store.start().await?;
     let mut command = tokio::process::Command::new(server_binary()?);
     command.args(["--websocket", "127.0.0.1:0", "--register", "127.0.0.1:0", "--store", text(&store.path())]);
     let refused = soon("the end of the other server", command.kill_on_drop(true).output()).await??;
     let log = String::from_utf8(refused.stderr)?;
     assert!(log.contains("`store`: another process has") && !refused.status.success(), "{log}");
-    drop(server);
+    kill(&mut server).await?;
     store.start().await.map(drop)
 }
 
@@ -425,7 +441,7 @@ async fn a_backup_is_checked_and_restored() -> anyhow::Result<()> {
     let (mut server, mut php) = store.start().await?;
     php.deliver("jim", "m1", "backed up").await?;
     php.acked().await?;
-    server.signal(nix::sys::signal::Signal::SIGTERM)?;
+    server.signal(Signal::SIGTERM)?;
     assert!(server.exit().await?.success());
     let (path, copy) = (store.path(), store.0.path().join("copy"));
     let (done, said) = command(&["inbox", "check", text(&path)]).await?;

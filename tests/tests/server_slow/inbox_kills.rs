@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
-use gateway_tests::{FromInbox, PhpPeer, ResendingPhp, ResumingPage, Server, new_producer};
+use gateway_tests::{FromInbox, PhpPeer, ResendingPhp, ResumingPage, Server, new_producer, store_folder};
 use gateway_wire::bridge::{Order, Reply, kind};
 use gateway_wire::client_protocol::InboxPosition;
 use gateway_wire::token::{Claims, TokenKey};
@@ -203,7 +203,7 @@ async fn each_device_has_each_message_once_whoever_is_killed() -> anyhow::Result
     let (messages, uids, kills) =
         (number("INBOX_MESSAGES", 3000), number("INBOX_UIDS", 60), number("INBOX_KILLS", 60));
     let limit = LIMIT * u32::try_from(kills.div_ceil(60))?;
-    let folder = tempfile::tempdir()?;
+    let folder = store_folder()?;
     let store: PathBuf = folder.path().join("inbox");
     let (server, ports) = start(&store, None).await?;
     let course = Arc::new(Course {
@@ -287,7 +287,7 @@ async fn each_device_has_each_message_once_whoever_is_killed() -> anyhow::Result
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrades_under_load_lose_and_double_nothing() -> anyhow::Result<()> {
     const UPGRADES: usize = 5;
-    let folder = tempfile::tempdir()?;
+    let folder = store_folder()?;
     let store = folder.path().join("inbox");
     let mut server = Server::start_with(|command| {
         command.arg("--store").arg(&store).args(["--shards", "2", "--operations", "127.0.0.1:0"]);

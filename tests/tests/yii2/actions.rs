@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use gateway_tests::{Greeted, Page, PhpPeer, Server, eventually, extension, root, skip, soon};
+use gateway_tests::{Greeted, Page, PhpPeer, Server, eventually, extension, root, skip, soon, store_folder};
 use gateway_wire::token::{Claims, TokenKey};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -299,7 +299,7 @@ async fn the_fake_keeps_deliveries_as_the_server_does() -> anyhow::Result<()> {
         skip("the_fake_keeps_deliveries_as_the_server_does", reason);
         return Ok(());
     }
-    let folder = tempfile::tempdir()?;
+    let folder = store_folder()?;
     let server = Server::start_with(|command| {
         command.arg("--store").arg(folder.path().join("store"));
     })

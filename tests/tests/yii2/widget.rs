@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use gateway_tests::{
     ALICE, Browser, Client, OutageProxy, Page, PhpCalls, PhpPeer, ProcessGroup, ResumingPage, Server, Tab,
-    done, eventually, extension, root, skip, soon,
+    done, eventually, extension, root, skip, soon, store_folder,
 };
 use gateway_wire::bridge::Order;
 use nix::sys::signal::Signal;
@@ -247,7 +247,8 @@ async fn the_console_leaves_out_whom_it_is_told_to_and_chooses_the_kind_of_messa
 async fn the_console_shows_what_waits_and_forgets_it() -> anyhow::Result<()> {
     on_yii2("the_console_shows_what_waits_and_forgets_it", async || {
         let mut stage = Stage::set(false).await?;
-        let store = stage.data.path().join("store").display().to_string();
+        let folder = store_folder()?;
+        let store = folder.path().join("store").display().to_string();
         stage.server = start_server(false, &["--store", &store]).await?;
         let mut php = PhpCalls::start(stage.server.register[0], "")?;
         php.get(json!(["deliverToUid", [7, "bob"], "hello", {"id": "order-5"}])).await?;
