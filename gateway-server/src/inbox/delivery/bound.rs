@@ -50,6 +50,8 @@ pub(super) struct Bound {
     progress_at: Millis,
     /// Whether the connection stands in the queue of those that are read for.
     pub(super) is_queued: bool,
+    /// Whether the connection has followed another one and was not yet sent all that is new since it came.
+    is_joining: bool,
 }
 
 /// What was sent and not acknowledged.
@@ -72,6 +74,7 @@ impl Bound {
             in_flight: None,
             progress_at: 0,
             is_queued: false,
+            is_joining: false,
         }
     }
 
@@ -83,6 +86,23 @@ impl Bound {
     /// Begins behind a position.
     pub(super) fn begin(&mut self, position: u64, stage: Stage) {
         (self.sent, self.acknowledged, self.stage) = (position, position, stage);
+        self.is_joining &= stage != Stage::Reading { kept_until: None };
+    }
+
+    /// Waits until the device has acknowledged what had waited when the connection came.
+    pub(super) fn follow(&mut self, target: Option<u64>) {
+        (self.stage, self.is_joining) = (Stage::Following { target }, true);
+    }
+
+    /// Gives the position behind which the connection still needs everything that is new, if it is joining. One that takes no more for
+    /// now is not waited for.
+    pub(super) fn joins_behind(&mut self) -> Option<u64> {
+        self.is_joining &= self.stage != Stage::Live && self.room().is_some();
+        match self.stage {
+            Stage::Following { target } if self.is_joining => target,
+            Stage::Reading { .. } if self.is_joining => Some(self.sent),
+            _ => None,
+        }
     }
 
     /// Gives how many messages and bytes the connection may still be sent; `None` if none.

@@ -73,6 +73,7 @@ impl Delivery {
                 self.read_for(&uid, successor);
             }
             self.follow(&uid, &device);
+            self.confirm(&uid, &device);
         }
     }
 
@@ -90,8 +91,8 @@ impl Delivery {
         let Some(seq) = bound.acknowledge(seq, now) else { return };
         let device = bound.device.clone();
         if entry.acknowledged(&device, seq) {
-            self.add(Operation::Acknowledge { uid: uid.clone(), device: device.clone(), epoch, seq });
             self.follow(&uid, &device);
+            self.confirm(&uid, &device);
         }
         self.read_for(&uid, connection);
     }
@@ -309,6 +310,7 @@ impl Delivery {
         } else {
             self.follow(&uid, &device);
         }
+        self.confirm(&uid, &device);
     }
 
     /// Takes that a page could not be read. It is asked for again after the next [`Delivery::tick`].
@@ -382,6 +384,14 @@ impl Delivery {
         for connection in entry.follow(device) {
             self.following.remove(&connection);
             self.read_for(uid, connection);
+        }
+    }
+
+    /// Tells the store what a device has acknowledged.
+    fn confirm(&mut self, uid: &Bytes, device: &Device) {
+        let Some(entry) = self.uids.get_mut(uid) else { return };
+        if let (Some(epoch), Some(seq)) = (entry.epoch, entry.confirmable(device)) {
+            self.add(Operation::Acknowledge { uid: uid.clone(), device: device.clone(), epoch, seq });
         }
     }
 

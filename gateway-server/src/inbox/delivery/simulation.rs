@@ -443,3 +443,49 @@ fn who_comes_while_others_read_follows_them() {
     world.turn(false);
     assert_eq!(waiting(&world)[1], before[0]);
 }
+
+#[test]
+fn who_has_come_gets_everything_that_is_new_also_if_another_is_quicker() {
+    let mut world = World::new(0);
+    let owner = Owner { uid: 0, device: 1 };
+    let deliver = |world: &mut World| {
+        world.asked.push(Operation::Deliver(NewMessage {
+            uid: Bytes::from_static(UIDS[0].as_bytes()),
+            id: format!("m{}", world.messages).into(),
+            payload: Bytes::from_static(b"x"),
+            is_binary: false,
+            ttl: DEFAULT_TTL,
+            replace: None,
+            new_device: NewDevice::Unacknowledged,
+            producer: None,
+        }));
+        world.messages += 1;
+        world.turn(false);
+    };
+    world.open(owner);
+    world.turn(false);
+    deliver(&mut world);
+    // The second comes while the first has not acknowledged everything, so it follows.
+    world.open(owner);
+    world.turn(false);
+    deliver(&mut world);
+    deliver(&mut world);
+    assert_eq!(world.tabs.iter().map(|tab| tab.down.len()).collect::<Vec<_>>(), [3, 0]);
+    for _ in 0..3 {
+        world.receive(0);
+        world.work(0);
+        world.work(0);
+    }
+    // All of the first one's acknowledgements come at once.
+    (0..3).for_each(|_| world.acknowledge(0));
+    // A page that cannot be read is read later.
+    for _ in 0..5 {
+        world.turn(false);
+        world.delivery.tick(world.now);
+    }
+    let new: Vec<_> = world.tabs[1].down.iter().map(|message| (message.seq, message.is_new)).collect();
+    assert_eq!(new, [(2, true), (3, true)]);
+    world.settle();
+    let inbox = world.store.inbox_of(world.now, UIDS[0].as_bytes()).unwrap().unwrap();
+    assert_eq!(inbox.devices[0].waiting, 0);
+}

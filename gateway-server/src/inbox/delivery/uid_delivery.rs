@@ -24,6 +24,8 @@ pub(super) struct UidDelivery {
 struct DeviceDelivery {
     device: Device,
     acknowledged: u64,
+    /// The part of that which the store is told of.
+    confirmed: u64,
     written: u64,
     reader: u32,
     /// The store is about to note that the device was told of what it has lost.
@@ -74,12 +76,11 @@ impl UidDelivery {
         let Some(device) = arriving.map(|bound| bound.device.clone()) else { return };
         if self.device(&device).is_some() {
             let target = self.target(&device);
-            self.connection(connection)
-                .into_iter()
-                .for_each(|bound| bound.stage = Stage::Following { target });
+            self.connection(connection).into_iter().for_each(|bound| bound.follow(target));
         } else {
             let reader = connection;
-            self.devices.push(DeviceDelivery { device, acknowledged, written: 0, reader, is_told: false });
+            let (confirmed, written, is_told) = (acknowledged, 0, false);
+            self.devices.push(DeviceDelivery { device, acknowledged, confirmed, written, reader, is_told });
             self.read_from_cursor(connection);
         }
     }
@@ -126,6 +127,20 @@ impl UidDelivery {
         let Some(known) = self.device(device).filter(|known| known.acknowledged < seq) else { return false };
         known.acknowledged = seq;
         true
+    }
+
+    /// Gives the position up to which the store is to be told now that the device has acknowledged. What a connection needs that is joining
+    /// is kept for it until it was sent that.
+    pub(super) fn confirmable(&mut self, device: &Device) -> Option<u64> {
+        let of_device = self.connections.iter_mut().filter(|bound| bound.device == *device);
+        let needed = of_device.filter_map(Bound::joins_behind).min();
+        let known = self.device(device)?;
+        let up_to = needed.map_or(known.acknowledged, |needed| known.acknowledged.min(needed));
+        if up_to <= known.confirmed {
+            return None;
+        }
+        known.confirmed = up_to;
+        Some(up_to)
     }
 
     /// Says whether this connection tells its device of what was lost, and that it does so now.
