@@ -274,6 +274,15 @@ impl Hub {
         left.any()
     }
 
+    /// Waits until the shards with clients of a uid have done what they were told before, such as to bind a client to it.
+    pub async fn wait_for_holders(&self, uid: &[u8]) -> Result<(), Stopped> {
+        let mut left = ShardsLeft::default();
+        for shard in self.uids.shards(uid) {
+            left.note(self.shards[usize::from(shard)].query(|_| ()).await);
+        }
+        left.any()
+    }
+
     /// Gives those of the connections whose sockets have taken all that they were sent.
     pub async fn written(&self, connection_ids: &[u32]) -> Result<Vec<u32>, Stopped> {
         self.ask_about(connection_ids, |clients, ids| clients.written(ids)).await.map(|parts| parts.concat())

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use gateway_tests::{
     Client, FromInbox, PhpPeer, ResumingPage, Server, eventually, new_producer, server_binary, soon,
     store_folder,
@@ -193,17 +194,21 @@ async fn plain_clients_get_what_waits_and_what_is_new() -> anyhow::Result<()> {
     let mut client = Client::connect(server.websocket).await?;
     php.bind(client.id, "dan").await?;
     for number in 0..200 {
-        assert_eq!(client.text().await?, format!("message {number}"));
+        assert_eq!(
+            client.text().await.with_context(|| format!("message {number}"))?,
+            format!("message {number}")
+        );
     }
     php.deliver("dan", "new", "new").await?;
-    assert_eq!(client.text().await?, "new");
+    assert_eq!(client.text().await.context("what is new")?, "new");
     nothing_waits(&mut php, "dan").await?;
     assert_eq!(waiting(&mut php, "dan").await?, [(String::new(), 0)]);
     // Another client gets only what is new.
     let mut other = Client::connect(server.websocket).await?;
     php.bind(other.id, "dan").await?;
     php.deliver("dan", "newer", "newer").await?;
-    assert_eq!((client.text().await?, other.text().await?), ("newer".into(), "newer".into()));
+    assert_eq!(client.text().await.context("at the first")?, "newer");
+    assert_eq!(other.text().await.context("at the second")?, "newer");
     Ok(())
 }
 

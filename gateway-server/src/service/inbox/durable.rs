@@ -34,6 +34,10 @@ impl Gateway {
         match self.operation(order, producer) {
             Err(refused) => Box::pin(std::future::ready(Err(refused))),
             Ok((inbox, operation)) => {
+                if let Order::Deliver { uid, .. } = order {
+                    // Whoever was bound before gets the message as one that is new. Without shards there is nobody to wait for.
+                    let _ = self.hub.wait_for_holders(uid).await;
+                }
                 room(inbox).await;
                 let outcome = inbox.apply(vec![operation]);
                 // Several orders are waited for one after the other, and all of them from now on.
