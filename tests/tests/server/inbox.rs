@@ -468,3 +468,50 @@ async fn a_backup_is_checked_and_restored() -> anyhow::Result<()> {
     assert!(!done && said.contains("there is no /no/such/file"), "{said}");
     Ok(())
 }
+
+/// Waits for the reply to the newest order: why it failed, or nothing.
+async fn outcome(php: &mut PhpPeer) -> anyhow::Result<Option<String>> {
+    loop {
+        match php.reply().await? {
+            Reply::Error { seq, message } if seq == php.seq => return Ok(Some(message)),
+            Reply::Ack { seq } if seq >= php.seq => return Ok(None),
+            Reply::Ack { .. } | Reply::Error { .. } => {}
+            other => anyhow::bail!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_again_over_the_next_connection_and_of_no_other_order() -> anyhow::Result<()> {
+    let store = Store::new()?;
+    let producer = new_producer();
+    let (server, mut php) = store.start_as(producer).await?;
+    let path = store.path();
+    let away = store.0.path().join("away");
+    std::fs::rename(&path, &away)?;
+    php.deliver("kim", "m1", "refused").await?;
+    assert!(outcome(&mut php).await?.is_some_and(|why| why.contains("is gone")));
+    std::fs::rename(&away, &path)?;
+    let mut kept = 0;
+    while kept < 3 {
+        php.deliver("kim", &format!("m{}", php.seq + 1), "kept").await?;
+        kept += usize::from(outcome(&mut php).await?.is_none());
+    }
+    let last = php.seq;
+    // PHP has heard of nothing when its connection is lost, so it sends all of it again.
+    let mut php = PhpPeer::connect_as(server.register[0], producer, b"").await?;
+    assert_eq!(php.applied, 0);
+    let (mut refused, mut done) = (Vec::new(), 0);
+    for seq in 1..=last {
+        php.deliver("kim", &format!("m{seq}"), "again").await?;
+        match outcome(&mut php).await? {
+            Some(_) => refused.push(seq),
+            None => done += 1,
+        }
+    }
+    assert_eq!((refused.len() + done, done), (usize::try_from(last)?, 3), "{refused:?} of {last}");
+    assert!(refused.starts_with(&[1]), "{refused:?}");
+    let inbox = php.ask(Query::InboxOf { uid: bytes("kim") }).await?;
+    assert_eq!(field(&inbox, "messages"), &AnswerValue::Int(3));
+    Ok(())
+}

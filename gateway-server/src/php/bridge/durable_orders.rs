@@ -15,8 +15,8 @@ pub(super) struct DurableOrders {
     waiting: Vec<(u64, Kept)>,
     /// The connection has brought a call.
     has_begun: bool,
-    /// A durable order took effect since the last one that failed.
-    has_success: bool,
+    /// The last durable order of this connection has failed.
+    has_just_failed: bool,
 }
 
 impl DurableOrders {
@@ -48,11 +48,11 @@ impl DurableOrders {
     pub(super) async fn settle(&mut self, connection: &mut Connection, lease: &mut ProducerLease) {
         for (seq, kept) in self.waiting.drain(..) {
             match kept.await {
-                Ok(()) => self.has_success = true,
+                Ok(()) => self.has_just_failed = false,
                 Err(error) => {
                     let message = error.to_string();
-                    lease.progress.refused.add(seq, &message, !self.has_success);
-                    self.has_success = false;
+                    lease.progress.refused.add(seq, &message, self.has_just_failed);
+                    self.has_just_failed = true;
                     connection.reply(&Reply::Error { seq, message });
                 }
             }
