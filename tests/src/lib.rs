@@ -1,5 +1,6 @@
 //! The code that the end to end tests share: it starts real servers, clients and PHP processes on free ports.
 
+mod answer_fields;
 mod artifacts;
 mod bridge_worker;
 mod browser;
@@ -55,6 +56,7 @@ mod tls;
 mod worker_peer;
 mod worker_runner;
 
+pub use answer_fields::{field, list};
 pub use artifacts::{extension, fetched, root, server_binary, skip};
 pub use bridge_worker::BridgeWorker;
 pub use browser::{Browser, Tab};

@@ -239,11 +239,7 @@ impl Hub {
         connection_ids: &[u32],
         origin: Origin,
     ) -> Result<(), Stopped> {
-        let parts = self.scatter(
-            connection_ids
-                .iter()
-                .map(|connection_id| (self.connection_ids.shard_of(*connection_id), *connection_id)),
-        );
+        let parts = self.by_shard(connection_ids);
         let mut left = ShardsLeft::default();
         for (shard, connection_ids) in parts {
             let to = Audience::Connections(connection_ids);
@@ -260,11 +256,7 @@ impl Hub {
         uid: &Name,
         connection_ids: &[u32],
     ) -> Result<(), Stopped> {
-        let parts = self.scatter(
-            connection_ids
-                .iter()
-                .map(|connection_id| (self.connection_ids.shard_of(*connection_id), *connection_id)),
-        );
+        let parts = self.by_shard(connection_ids);
         let mut left = ShardsLeft::default();
         for (shard, connections) in parts {
             let to = Audience::Bound { uid: uid.clone(), connections };
@@ -475,11 +467,7 @@ impl Hub {
         connection_ids: &[u32],
         look: fn(&Clients, &[u32]) -> T,
     ) -> Result<Vec<T>, Stopped> {
-        let parts = self.scatter::<[u32; 4]>(
-            connection_ids
-                .iter()
-                .map(|connection_id| (self.connection_ids.shard_of(*connection_id), *connection_id)),
-        );
+        let parts = self.by_shard(connection_ids);
         let (mut found, mut left) = (Vec::new(), ShardsLeft::default());
         for (shard, ids) in parts {
             found.extend(left.note(self.shards[shard].query(move |clients| look(clients, &ids)).await));
@@ -690,6 +678,12 @@ impl Hub {
 
     async fn change(&self, connection_id: u32, change: Change) -> Result<(), Stopped> {
         self.to(connection_id, Command::Change { connection_id, change }).await
+    }
+
+    /// Groups connections by their shards.
+    fn by_shard(&self, connection_ids: &[u32]) -> SmallVec<[(usize, SmallVec<[u32; 4]>); 2]> {
+        let shard_of = |id: &u32| (self.connection_ids.shard_of(*id), *id);
+        self.scatter(connection_ids.iter().map(shard_of))
     }
 
     /// Groups items by the shard that they belong to. Within a shard their order is kept.

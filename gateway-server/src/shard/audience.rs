@@ -13,7 +13,7 @@ pub(crate) enum Audience {
     All { except: Except },
     /// Connections by their ids; ids without a client are skipped.
     Connections(SmallVec<[u32; 4]>),
-    /// Those of the connections that are still bound to the uid.
+    /// These connections, but for those that are not bound to the uid any more.
     Bound { uid: Name, connections: SmallVec<[u32; 4]> },
     /// All clients of each of these uids.
     Uids(SmallVec<[Name; 1]>),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use gateway_tests::{OutageProxy, PhpPeer, eventually, store_folder};
+use gateway_tests::{OutageProxy, PhpPeer, eventually, field, list, store_folder};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use serde_bytes::Bytes;
@@ -93,16 +93,6 @@ async fn handles(page: &Page, expected: Value) -> anyhow::Result<()> {
 
 fn path_text(path: &Path) -> &str {
     path.to_str().unwrap_or_default()
-}
-
-fn field<'v>(value: &'v AnswerValue, name: &str) -> &'v AnswerValue {
-    let AnswerValue::Map(fields) = value else { return &AnswerValue::Null };
-    let found = fields.iter().find(|(key, _)| *key == AnswerValue::Str(name.as_bytes().to_vec()));
-    found.map_or(&AnswerValue::Null, |(_, value)| value)
-}
-
-fn list(value: &AnswerValue) -> &[AnswerValue] {
-    if let AnswerValue::List(values) = value { values } else { &[] }
 }
 
 fn number(value: &AnswerValue) -> i64 {

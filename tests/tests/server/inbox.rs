@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use gateway_tests::{
-    Client, FromInbox, PhpPeer, ResumingPage, Server, eventually, new_producer, server_binary, soon,
-    store_folder,
+    Client, FromInbox, PhpPeer, ResumingPage, Server, eventually, field, list, new_producer, server_binary,
+    soon, store_folder,
 };
 use gateway_wire::bridge::{AnswerValue, Order, Producer, Query, Reply, kind};
 use gateway_wire::client_protocol::InboxPosition;
@@ -64,16 +64,6 @@ async fn page(server: &Server, php: &mut PhpPeer, device: &str, uid: &str) -> an
     page.over(tcp, &format!("/?device={device}"), &[]).await?;
     php.bind(page.id()?, uid).await?;
     Ok(page)
-}
-
-fn field<'v>(value: &'v AnswerValue, name: &str) -> &'v AnswerValue {
-    let AnswerValue::Map(fields) = value else { return &AnswerValue::Null };
-    let found = fields.iter().find(|(key, _)| *key == AnswerValue::Str(name.as_bytes().to_vec()));
-    found.map_or(&AnswerValue::Null, |(_, value)| value)
-}
-
-fn list(value: &AnswerValue) -> &[AnswerValue] {
-    if let AnswerValue::List(values) = value { values } else { &[] }
 }
 
 /// The number of messages that wait for each device of a uid, with its name.

@@ -50,7 +50,7 @@ struct Owner {
     device: usize,
 }
 
-/// What is known of a device.
+/// The test's own knowledge of a device.
 #[derive(Default)]
 struct Known {
     /// The note that all pages of the device share: the greatest position that was handled, of each epoch.

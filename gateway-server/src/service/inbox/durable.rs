@@ -35,7 +35,7 @@ impl Gateway {
             Err(refused) => Box::pin(std::future::ready(Err(refused))),
             Ok((inbox, operation)) => {
                 if let Order::Deliver { uid, .. } = order {
-                    // Whoever was bound before gets the message as one that is new. Without shards there is nobody to wait for.
+                    // A client that was bound before gets the message as one that is new. Without shards there is nobody to wait for.
                     let _ = self.hub.wait_for_holders(uid).await;
                 }
                 room(inbox).await;
