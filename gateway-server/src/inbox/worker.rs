@@ -177,9 +177,9 @@ impl Worker {
     }
 
     fn do_group(&mut self, group: Group) {
-        let of_delivery = self.delivery.take_operations();
-        let count = of_delivery.len();
-        let operations = [of_delivery, group.operations].concat();
+        let mut operations = self.delivery.take_operations();
+        let count = operations.len();
+        operations.extend(group.operations);
         if !operations.is_empty() {
             match self.commit(|store, now| store.apply(now, &operations)) {
                 Ok(mut outcomes) => {

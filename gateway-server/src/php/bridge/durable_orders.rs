@@ -39,6 +39,10 @@ impl DurableOrders {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     pub(super) fn are_many(&self) -> bool {
         self.waiting.len() >= MOST
     }

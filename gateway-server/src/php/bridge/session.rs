@@ -160,8 +160,10 @@ async fn take(
                     *acked = Some(lease.progress.refused.confirmable(seq, lease.progress.applied));
                 }
                 Call::Query(query) => {
-                    gateway.flush();
-                    durable.settle(connection, lease).await;
+                    if !durable.is_empty() {
+                        gateway.flush();
+                        durable.settle(connection, lease).await;
+                    }
                     let answered = {
                         let mut asked = connection.asked(request.seq);
                         tokio::select! {
