@@ -743,14 +743,25 @@ class GatewayEvents
     }
 
     /**
+     * Has this worker, which has joined, told of what has become of messages in the inbox: what devices have received and users have
+     * read (the server's setting `receipts`), and what no device has acknowledged in time (`undelivered_seconds`). A batch goes to one
+     * worker, and counts as handled at the next call of {@see GatewayEvents::next()}; until then it may come again, to another worker.
+     *
+     * @return void
+     */
+    public static function takeNotices()
+    {
+    }
+
+    /**
      * Waits for the next event; the one before it counts as handled. Gives null when a signal has come or so many
      * milliseconds have passed (0 is without end, and -1 only ends the event before), and false when this worker has left and has handled everything. Throws when the connection is lost: then join again.
      *
      * `server` is what `$_SERVER` is during the event. `session` is serialized, or ''. `body` is the message; of a handshake
      * a serialized array with `get`, `server` and `cookie`; of a move the client_id that the client had before.
      *
-     * @return array{0: 'connect'|'handshake'|'move'|'message'|'close', 1: string, 2: array<string, mixed>, 3: string, 4: string}|false|null
-     *     kind, client_id, server, session, body
+     * @return array{0: 'connect'|'handshake'|'move'|'message'|'close', 1: string, 2: array<string, mixed>, 3: string, 4: string}|array{0: 'notices', 1: list<array{uid: string, id: string, device: string, signed: bool, event: 'received'|'read', at: int}>, 2: list<array{uid: string, id: string, stored: int}>}|false|null
+     *     kind, client_id, server, session, body; or `notices`, receipts, undelivered messages
      */
     public static function next(int $milliseconds = 0)
     {

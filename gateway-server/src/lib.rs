@@ -25,3 +25,4 @@ pub mod shard;
 pub mod system;
 pub mod telemetry;
 pub mod versioned;
+pub mod webhook;

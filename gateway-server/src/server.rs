@@ -171,6 +171,9 @@ impl Server {
         }
         // The store of a process before this one is free once that has given its clients away.
         let inbox = inbox::start(&settings, &backend.gateway, taken.is_none())?;
+        if let Some(teller) = inbox::teller(&settings, &backend)? {
+            background.spawn("nobody is told any more what becomes of messages", teller.run());
+        }
         component_settings::warn_of_guessable(&settings);
         ports.announce(&settings)?;
         ports.warn_of_open_register(&settings);

@@ -8,6 +8,7 @@ use ext_php_rs::types::Zval;
 use ext_php_rs::zend::ExecutorGlobals;
 use gateway_link::{EventsConn, EventsConnLost, NextEvent, WaitEnd};
 use gateway_wire::ClientId;
+use gateway_wire::bridge::worker_notices::WorkerNotices;
 use gateway_wire::bridge::{EventKind, MAX_WORKER_NAME, WorkerEvent};
 
 use crate::errors::Failure;
@@ -149,6 +150,11 @@ fn arrived_or_awaited(patience: Option<Duration>) -> Result<Option<TakenEvent>, 
     take()
 }
 
+/// Has this worker told of what has become of messages in the inbox.
+pub(crate) fn take_notices() -> Result<(), Failure> {
+    with_worker(EventsConn::take_notices)
+}
+
 /// Asks for no more events than those on their way.
 pub(crate) fn leave() -> Result<(), Failure> {
     with_worker(EventsConn::leave)
@@ -172,6 +178,7 @@ fn take() -> Result<Option<TakenEvent>, Failure> {
                 CURRENT.set(Some(event.client));
                 Some(TakenEvent::Event(show(&event)))
             }
+            NextEvent::Notices(notices) => Some(TakenEvent::Event(show_notices(&notices))),
             NextEvent::End => Some(TakenEvent::End),
         })
     })
@@ -215,6 +222,38 @@ fn show(event: &WorkerEvent<'_>) -> Result<Zval, Failure> {
         values::map(server.into_iter().map(Ok))?.0,
         values::string(event.session),
         values::string(event.body),
+    ];
+    Ok(values::list(parts.into_iter())?.0)
+}
+
+/// Makes `["notices", receipts, undelivered]`.
+fn show_notices(notices: &WorkerNotices<'_>) -> Result<Zval, Failure> {
+    let receipts = notices.receipts.iter().map(|receipt| {
+        let event: &[u8] = if receipt.is_read { b"read" } else { b"received" };
+        let fields: [(&[u8], Zval); 6] = [
+            (b"uid", values::string(receipt.uid)),
+            (b"id", values::string(receipt.id.as_bytes())),
+            (b"device", values::string(receipt.device.as_bytes())),
+            (b"signed", values::boolean(receipt.is_signed)),
+            (b"event", values::string(event)),
+            (b"at", values::long(receipt.at.cast_signed())),
+        ];
+        Ok(values::map(fields.into_iter().map(Ok))?.0)
+    });
+    let receipts = receipts.collect::<Result<Vec<_>, Failure>>()?;
+    let undelivered = notices.undelivered.iter().map(|notice| {
+        let fields: [(&[u8], Zval); 3] = [
+            (b"uid", values::string(notice.uid)),
+            (b"id", values::string(notice.id.as_bytes())),
+            (b"stored", values::long(notice.stored.cast_signed())),
+        ];
+        Ok(values::map(fields.into_iter().map(Ok))?.0)
+    });
+    let undelivered = undelivered.collect::<Result<Vec<_>, Failure>>()?;
+    let parts = [
+        values::string(b"notices"),
+        values::list(receipts.into_iter())?.0,
+        values::list(undelivered.into_iter())?.0,
     ];
     Ok(values::list(parts.into_iter())?.0)
 }

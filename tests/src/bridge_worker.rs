@@ -56,6 +56,18 @@ impl BridgeWorker {
         }
     }
 
+    /// Waits for a batch of notices, and gives its number and the ids of its receipts and of its undelivered messages.
+    pub async fn notices(&mut self) -> anyhow::Result<(u64, Vec<String>, Vec<String>)> {
+        match ServerToWorker::decode(&self.frame().await?)? {
+            ServerToWorker::Notices(notices) => Ok((
+                notices.number,
+                notices.receipts.iter().map(|receipt| receipt.id.to_owned()).collect(),
+                notices.undelivered.iter().map(|notice| notice.id.to_owned()).collect(),
+            )),
+            other => bail!("{other:?} instead of notices"),
+        }
+    }
+
     /// Waits for the server's answer to an offered progress file, and gives whether the server reads the file.
     pub async fn is_tally_read(&mut self) -> anyhow::Result<bool> {
         match ServerToWorker::decode(&self.frame().await?)? {
@@ -69,6 +81,18 @@ impl BridgeWorker {
         match ServerToWorker::decode(&self.frame().await?)? {
             ServerToWorker::Pong => Ok(()),
             other => bail!("{other:?} instead of a pong"),
+        }
+    }
+
+    /// Waits until the server, which was told that the worker leaves, has nothing more to say and closes the connection.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        match ServerToWorker::decode(&self.frame().await?)? {
+            ServerToWorker::End => {}
+            other => bail!("{other:?} instead of the end"),
+        }
+        match self.frame().await {
+            Err(closed) if closed.to_string().contains("closed") => Ok(()),
+            other => bail!("{other:?} behind the end"),
         }
     }
 

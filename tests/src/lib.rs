@@ -53,6 +53,7 @@ mod server;
 mod steady_pushes;
 mod store_folder;
 mod tls;
+mod webhook_receiver;
 mod worker_peer;
 mod worker_runner;
 
@@ -105,6 +106,7 @@ pub use server::Server;
 pub use steady_pushes::SteadyPushes;
 pub use store_folder::store_folder;
 pub use tls::{TestCertificate, TlsClient, connect as connect_tls};
+pub use webhook_receiver::{SILENCE, WebhookReceiver, WebhookRequest};
 pub use worker_peer::{ReceivedEvent, WorkerPeer};
 pub use worker_runner::WorkerRunner;
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::{Client, soon};
 
@@ -53,6 +54,16 @@ impl TestCertificate {
             "--tls-key".to_owned(),
             self.key.display().to_string(),
         ]
+    }
+
+    /// What speaks TLS as a server with the certificate in the files now.
+    pub fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+        let key = PrivateKeyDer::from_pem_file(&self.key)?;
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![self.der.clone()], key)?;
+        Ok(Arc::new(config).into())
     }
 
     /// The settings of a client that trusts the certificate in the files now, and nothing else.

@@ -97,7 +97,12 @@ impl WorkerRunner {
 
     /// Ends the wait of a handler that was told "answer, then wait".
     pub fn go_on(&self) -> anyhow::Result<()> {
-        Ok(std::fs::write(self.data.path().join("diary.go-on"), "")?)
+        self.mark("go-on")
+    }
+
+    /// Makes an empty file beside the diary, of whose name a handler knows this end.
+    pub fn mark(&self, end: &str) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.data.path().join(format!("diary.{end}")), "")?)
     }
 
     fn command(data: &tempfile::TempDir, word: &str) -> anyhow::Result<Command> {

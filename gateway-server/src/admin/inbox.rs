@@ -49,6 +49,9 @@ pub(super) fn status(gateway: &Gateway) -> Value {
             "stored": counts.stored,
             "refused": counts.refused,
             "dropped": counts.dropped,
+            "notices": counts.totals.notices,
+            "lost_notices": counts.totals.lost_notices,
+            "webhook_failures": counts.webhook_failures,
         })
     })
 }
@@ -71,4 +74,14 @@ pub(super) fn metrics(out: &mut Exposition, inbox: &WriterHandle) {
     out.counter("gateway_inbox_commits_total", "Writes to the disk.").is(counts.commits);
     out.counter("gateway_inbox_commit_seconds_total", "How long these have taken.")
         .is(counts.commit_time.as_secs_f64());
+    out.gauge("gateway_inbox_notices", "What PHP is yet to be told of messages.").is(counts.totals.notices);
+    out.counter(
+        "gateway_inbox_lost_notices_total",
+        "Notices that were given up, as nobody took them for long.",
+    )
+    .is(counts.totals.lost_notices);
+    out.counter("gateway_inbox_webhook_requests_total", "Requests that the webhook has taken.")
+        .is(counts.webhook_told);
+    out.counter("gateway_inbox_webhook_failures_total", "Requests that the webhook has not taken.")
+        .is(counts.webhook_failures);
 }

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use gateway_wire::token::MIN_SECRET;
 
+use super::choices::EventHandlers;
 use super::invalid::{Checks, Invalid};
 use super::table::{Listener, Settings};
 use crate::net::tls::{CertificateError, Files};
 use crate::protocol::Protocol;
+use crate::webhook::WebhookKey;
 
 impl Settings {
     /// The files of the register port's certificate, if it has one.
@@ -29,6 +31,7 @@ impl Settings {
         self.register_is_guarded(checks);
         self.tokens_can_be_required(checks);
         self.operations_are_guarded(checks);
+        self.notices_have_a_place(checks);
         if !self.cluster_nats.is_empty() && self.secret_key.is_empty() {
             let reason =
                 "whoever may use NATS could push to all clients: set secret_key, the same on all nodes";
@@ -38,6 +41,33 @@ impl Settings {
             let reason =
                 "the nodes of a cluster do not see each other's store yet: leave out store, or cluster_nats";
             checks.refuse("store", reason);
+        }
+    }
+
+    /// What becomes of messages can be told only of a store, and to somebody.
+    fn notices_have_a_place(&self, checks: &mut Checks) {
+        let wanted =
+            [("receipts", self.receipts), ("undelivered_seconds", !self.undelivered_seconds.is_zero())];
+        for (setting, _) in wanted.into_iter().filter(|(_, is_wanted)| *is_wanted) {
+            if self.store.is_none() {
+                checks.refuse(setting, of_no_use_without("store"));
+            } else if self.webhook_url.is_none() && self.events == EventHandlers::BuiltIn {
+                let reason = "nobody would be told: set webhook_url, or events to auto or workers".to_owned();
+                checks.refuse(setting, reason);
+            }
+        }
+        if self.webhook_url.is_some() {
+            if wanted.iter().all(|(_, is_wanted)| !is_wanted) {
+                checks.refuse("webhook_url", of_no_use_without("receipts or undelivered_seconds"));
+            }
+            if self.webhook_secret.is_empty() {
+                let reason = "its requests are signed: set webhook_secret or webhook_secret_file".to_owned();
+                checks.refuse("webhook_url", reason);
+            } else if let Err(reason) = WebhookKey::from_secret(&self.webhook_secret) {
+                checks.refuse("webhook_secret", reason);
+            }
+        } else if self.webhook_tls_ca.is_some() {
+            checks.refuse("webhook_tls_ca", of_no_use_without("webhook_url"));
         }
     }
 

@@ -10,6 +10,7 @@ use super::choices::{EventHandlers, MessageType, Outage, Routing};
 use crate::net::{NatsAddress, Network};
 use crate::system::Secret;
 use crate::telemetry::logs::LogFormat;
+use crate::webhook::WebhookAddress;
 
 /// A type of which a flag gives one value.
 pub(crate) trait FromFlag: Clone + Send + Sync + 'static {
@@ -52,7 +53,7 @@ macro_rules! from_flag {
 pub(crate) use from_flag;
 
 from_flag! {
-    bool, u8, u16, usize, f64, String, PathBuf, SocketAddr, SocketAddrV4, NatsAddress, Network, EventHandlers, LogFormat,
+    bool, u8, u16, usize, f64, String, PathBuf, SocketAddr, SocketAddrV4, NatsAddress, Network, WebhookAddress, EventHandlers, LogFormat,
     MessageType, Outage, Routing,
 }
 

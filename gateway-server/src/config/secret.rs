@@ -21,6 +21,11 @@ impl RawConfig {
                 self.operations_token,
                 &self.operations_token_file,
             ),
+            webhook_secret: of(
+                ["webhook_secret", "webhook_secret_file"],
+                self.webhook_secret,
+                &self.webhook_secret_file,
+            ),
             ..self
         }
     }

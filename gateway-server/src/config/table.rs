@@ -27,6 +27,7 @@ use super::texts;
 use crate::net::Network;
 use crate::protocol::Protocol;
 use crate::telemetry::logs::LogFormat;
+use crate::webhook::WebhookAddress;
 
 /// Where browsers connect by default.
 pub(super) const WEBSOCKET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8282);
@@ -136,6 +137,29 @@ settings! {
 
         /// Bytes that the files of the store may take; when it is more, messages are refused
         store_bytes: Bytes(1 << 20..=1 << 50) = plain(10 << 30), "GATEWAY_STORE_BYTES", RESTART;
+
+        /// Whether PHP is told what devices have received and users have read of the messages in the store: by webhook_url, or else by
+        /// Events::onReceipt of workers
+        receipts: Switch() = plain(false), "GATEWAY_RECEIPTS", RESTART;
+
+        /// Seconds after which PHP is told of a message in the store that no device has acknowledged: by webhook_url, or else by
+        /// Events::onUndelivered of workers; 0 never tells
+        undelivered_seconds: Seconds(0.0) = seconds(0), "GATEWAY_UNDELIVERED_SECONDS", RESTART;
+
+        /// The http:// or https:// address of a program that is told what becomes of messages in the store, by signed POST requests, each
+        /// again until the answer is 2xx
+        webhook_url: Maybe<WebhookAddress>("URL") = none(), "GATEWAY_WEBHOOK_URL", RESTART;
+
+        /// The secret that signs these requests: whsec_ and base64 of 24 to 64 random bytes
+        webhook_secret: Confidential() = none(), "GATEWAY_WEBHOOK_SECRET", RESTART;
+
+        /// A file whose first line is the secret that signs the requests to webhook_url: whsec_ and base64 of 24 to 64 random bytes; like
+        /// secret_key it may stand in the variable GATEWAY_WEBHOOK_SECRET, or as webhook_secret in the TOML file
+        webhook_secret_file: Maybe<PathBuf>("PATH") =
+            none(), "GATEWAY_WEBHOOK_SECRET_FILE", Effect::Within("webhook_secret");
+
+        /// A PEM file with certificates of authorities that may vouch for webhook_url
+        webhook_tls_ca: Maybe<PathBuf>("PATH") = none_is("those of the system"), "GATEWAY_WEBHOOK_TLS_CA", RESTART;
 
         /// Threads that serve established connections; 0 is one for each core, where an eighth of the memory has 4 MiB for each
         shards: Number<u16>(0..=1024) = plain(0), "GATEWAY_SHARDS", RESTART;
@@ -344,6 +368,7 @@ mod tests {
             ("trusted_proxies", _) => listed("10.0.0.0/8"),
             ("cluster_nats", _) => listed("nats://127.0.0.1:4222"),
             ("origins" | "paths" | "hosts" | "subprotocols", _) => listed("sample"),
+            ("webhook_url", _) => quoted("https://example.com/webhook"),
             ("events", _) => quoted("workers"),
             ("router", _) => quoted("random"),
             ("cluster_outage", _) => quoted("fail"),

@@ -13,6 +13,8 @@ pub const DEVICE_BYTES: usize = 64;
 pub const DEVICE_LIFE: u64 = 30 * DAY * 1000;
 /// The progress of a producer that has sent nothing for this long is forgotten, in milliseconds.
 pub const PRODUCER_LIFE: u64 = DAY * 1000;
+/// A notice that PHP has not taken for this long is forgotten, in milliseconds.
+pub const NOTICE_LIFE: u64 = 7 * DAY * 1000;
 /// The time for which the store does not note again that a device is here, in milliseconds, so that logins cost few writes.
 pub const SEEN_STEP: u64 = 3_600_000;
 
@@ -29,10 +31,12 @@ pub struct Bounds {
     pub devices: usize,
     /// The bytes that the whole store may take; beyond them, messages are refused.
     pub store_bytes: u64,
+    /// The number of notices that wait for PHP at most; beyond it the oldest goes.
+    pub notices: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { messages: 1000, bytes: 1 << 20, devices: 10, store_bytes: 10 << 30 }
+        Self { messages: 1000, bytes: 1 << 20, devices: 10, store_bytes: 10 << 30, notices: 1_000_000 }
     }
 }

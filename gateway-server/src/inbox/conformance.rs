@@ -7,20 +7,26 @@ use bytes::Bytes;
 use super::bounds::{Bounds, DEFAULT_TTL, DEVICE_LIFE, MESSAGE_BYTES, PRODUCER_LIFE};
 use super::memory_store::MemoryStore;
 use super::model::{
-    Device, Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt, UidInbox, WaitingPage,
+    Device, Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt, Totals, UidInbox, WaitingPage,
 };
+use super::notices::WantedNotices;
 use super::numbers::Numbers;
 use super::sqlite::SqliteStore;
 use super::store::{Arrival, Operation, Outcome, Refusal, Store};
 
 /// When the tests begin.
 const BEGIN: Millis = 1_800_000_000_000;
-const UID: &[u8] = b"anna";
+pub(super) const UID: &[u8] = b"anna";
 
 /// Bounds that a few messages reach.
-const SMALL: Bounds = Bounds { messages: 3, bytes: 100, devices: 3, store_bytes: 10 << 30 };
+pub(super) const SMALL: Bounds =
+    Bounds { messages: 3, bytes: 100, devices: 3, store_bytes: 10 << 30, notices: 8 };
 
-fn message(id: &str, payload: &str) -> NewMessage {
+/// All notices, those of late messages after an hour.
+pub(super) const ALL_NOTICES: WantedNotices =
+    WantedNotices { receipts: true, undelivered_after: Some(3_600_000) };
+
+pub(super) fn message(id: &str, payload: &str) -> NewMessage {
     NewMessage {
         uid: Bytes::from_static(UID),
         id: id.into(),
@@ -33,43 +39,43 @@ fn message(id: &str, payload: &str) -> NewMessage {
     }
 }
 
-fn invented(name: &str) -> Device {
+pub(super) fn invented(name: &str) -> Device {
     Device::Invented(name.into())
 }
 
-fn signed(name: &str) -> Device {
+pub(super) fn signed(name: &str) -> Device {
     Device::Signed(name.into())
 }
 
 /// A store under test with the time, which only the test moves.
-struct Bench {
-    store: Box<dyn Store>,
-    now: Millis,
+pub(super) struct Bench {
+    pub(super) store: Box<dyn Store>,
+    pub(super) now: Millis,
 }
 
 impl Bench {
-    fn one(&mut self, operation: Operation) -> Outcome {
+    pub(super) fn one(&mut self, operation: Operation) -> Outcome {
         let outcomes = self.store.apply(self.now, &[operation]).unwrap();
         assert_eq!(outcomes.len(), 1);
         outcomes.into_iter().next().unwrap()
     }
 
     /// Stores a message, and gives its position and how many were dropped for it.
-    fn stored(&mut self, message: NewMessage) -> (u64, u64) {
+    pub(super) fn stored(&mut self, message: NewMessage) -> (u64, u64) {
         match self.one(Operation::Deliver(message)) {
             Outcome::Stored { seq, dropped, .. } => (seq, dropped),
             other => panic!("{other:?}"),
         }
     }
 
-    fn known(&mut self, message: NewMessage) -> u64 {
+    pub(super) fn known(&mut self, message: NewMessage) -> u64 {
         match self.one(Operation::Deliver(message)) {
             Outcome::Known { seq, .. } => seq,
             other => panic!("{other:?}"),
         }
     }
 
-    fn arrive(&mut self, device: &Device) -> Arrival {
+    pub(super) fn arrive(&mut self, device: &Device) -> Arrival {
         let uid = Bytes::from_static(UID);
         match self.one(Operation::Arrive { uid, device: device.clone() }) {
             Outcome::Arrived(arrival) => arrival,
@@ -77,42 +83,42 @@ impl Bench {
         }
     }
 
-    fn inbox(&mut self) -> UidInbox {
+    pub(super) fn inbox(&mut self) -> UidInbox {
         self.store.inbox_of(self.now, UID).unwrap().unwrap()
     }
 
-    fn written(&mut self, device: &Device, seq: u64) -> Outcome {
+    pub(super) fn written(&mut self, device: &Device, seq: u64) -> Outcome {
         let (uid, epoch) = (Bytes::from_static(UID), self.inbox().epoch);
         self.one(Operation::Written { uid, device: device.clone(), epoch, seq })
     }
 
-    fn acknowledge(&mut self, device: &Device, seq: u64) -> Outcome {
+    pub(super) fn acknowledge(&mut self, device: &Device, seq: u64) -> Outcome {
         let (uid, epoch) = (Bytes::from_static(UID), self.inbox().epoch);
         self.one(Operation::Acknowledge { uid, device: device.clone(), epoch, seq })
     }
 
-    fn read(&mut self, device: &Device, seq: u64) -> Outcome {
+    pub(super) fn read(&mut self, device: &Device, seq: u64) -> Outcome {
         let (uid, epoch) = (Bytes::from_static(UID), self.inbox().epoch);
         self.one(Operation::Read { uid, device: device.clone(), epoch, seq })
     }
 
-    fn page(&mut self, device: &Device, after: u64, messages: usize, bytes: usize) -> WaitingPage {
+    pub(super) fn page(&mut self, device: &Device, after: u64, messages: usize, bytes: usize) -> WaitingPage {
         let (uid, device) = (Bytes::from_static(UID), device.clone());
         self.store.waiting(self.now, &PageRequest { uid, device, after, messages, bytes }).unwrap()
     }
 
     /// Gives the ids of what waits for a device.
-    fn waiting(&mut self, device: &Device) -> Vec<String> {
+    pub(super) fn waiting(&mut self, device: &Device) -> Vec<String> {
         let page = self.page(device, 0, 1000, usize::MAX);
         assert!(!page.has_more);
         page.messages.into_iter().map(|message| message.id.into_string()).collect()
     }
 
-    fn receipt(&mut self, id: &str) -> Option<Receipt> {
+    pub(super) fn receipt(&mut self, id: &str) -> Option<Receipt> {
         self.store.receipt(self.now, id, 10).unwrap().pop()
     }
 
-    fn expire(&mut self, at_most: usize) -> (usize, bool) {
+    pub(super) fn expire(&mut self, at_most: usize) -> (usize, bool) {
         match self.one(Operation::Expire { at_most }) {
             Outcome::Expired { removed, has_more } => (removed, has_more),
             other => panic!("{other:?}"),
@@ -120,11 +126,19 @@ impl Bench {
     }
 }
 
-/// Runs a test on each sort of store.
+/// Runs a test on both stores, which keep no notices.
 fn on_both(bounds: Bounds, test: impl Fn(&mut Bench)) {
-    test(&mut Bench { store: Box::new(MemoryStore::new(bounds)), now: BEGIN });
+    on_both_with(bounds, WantedNotices::default(), test);
+}
+
+/// Runs a test on both stores, which keep these notices.
+pub(super) fn on_both_with(bounds: Bounds, wanted: WantedNotices, test: impl Fn(&mut Bench)) {
+    let mut store = MemoryStore::new(bounds);
+    store.want_notices(wanted);
+    test(&mut Bench { store: Box::new(store), now: BEGIN });
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("store"), bounds).unwrap();
+    let mut store = SqliteStore::open(&folder.path().join("store"), bounds).unwrap();
+    store.want_notices(wanted).unwrap();
     test(&mut Bench { store: Box::new(store), now: BEGIN });
 }
 
@@ -415,8 +429,10 @@ fn any_operation(numbers: &mut Numbers) -> Operation {
         52..68 => Operation::Written { uid, device, epoch, seq },
         68..84 => Operation::Acknowledge { uid, device, epoch, seq },
         84..90 => Operation::Read { uid, device, epoch, seq },
-        90..93 => Operation::LostTold { uid, device, lost: numbers.below(3) },
-        93..94 => Operation::Forget { uid },
+        90..92 => Operation::LostTold { uid, device, lost: numbers.below(3) },
+        92..94 => Operation::TellUndelivered { at_most: numbers.below(6) as usize },
+        94 => Operation::NoticesTold { up_to: numbers.below(1000) },
+        95 => Operation::Forget { uid },
         _ => Operation::Expire { at_most: numbers.below(6) as usize },
     }
 }
@@ -445,7 +461,12 @@ fn without_epoch(mut outcome: Outcome) -> Outcome {
 
 /// Everything that a store can be asked, without epochs.
 fn everything(store: &mut dyn Store, now: Millis) -> String {
-    let mut all = vec![format!("{:?}", store.totals().unwrap())];
+    // What was given up is counted since the store was opened.
+    let totals = Totals { lost_notices: 0, ..store.totals().unwrap() };
+    let mut all = vec![format!("{totals:?} {}", store.has_undelivered(now).unwrap())];
+    for (limit, bytes) in [(10, 100_000), (3, 300)] {
+        all.push(format!("{:?}", store.notices(limit, bytes).unwrap()));
+    }
     for (after, limit) in [(&b""[..], 10), (b"anna", 1)] {
         all.push(format!("{:?}", store.uids(after, limit).unwrap()));
     }
@@ -473,7 +494,14 @@ fn everything(store: &mut dyn Store, now: Millis) -> String {
 fn compare(path: &Path, seed: u64, steps: usize) {
     let mut numbers = Numbers(seed);
     let mut memory = MemoryStore::new(SMALL);
-    let mut sqlite = SqliteStore::open(path, SMALL).unwrap();
+    let wanted = if seed.is_multiple_of(2) { ALL_NOTICES } else { WantedNotices::default() };
+    memory.want_notices(wanted);
+    let open = || {
+        let mut store = SqliteStore::open(path, SMALL).unwrap();
+        store.want_notices(wanted).unwrap();
+        store
+    };
+    let mut sqlite = open();
     let mut now = BEGIN;
     for step in 0..steps {
         now += [0, 1, 1000, 3_600_000, 40_000_000][numbers.below(5) as usize];
@@ -490,7 +518,7 @@ fn compare(path: &Path, seed: u64, steps: usize) {
         assert_eq!(for_memory, for_sqlite, "seed {seed}, step {step}: {batch:?}");
         if numbers.below(40) == 0 {
             drop(sqlite);
-            sqlite = SqliteStore::open(path, SMALL).unwrap();
+            sqlite = open();
         }
         if numbers.below(5) == 0 {
             let found = [&mut memory as &mut dyn Store, &mut sqlite].map(|store| everything(store, now));

@@ -12,12 +12,16 @@ pub struct InboxCounts {
     uids: AtomicU64,
     messages: AtomicU64,
     bytes: AtomicU64,
+    notices: AtomicU64,
+    lost_notices: AtomicU64,
     stored: AtomicU64,
     dropped: AtomicU64,
     acknowledged: AtomicU64,
     refused: AtomicU64,
     commits: AtomicU64,
     commit_micros: AtomicU64,
+    webhook_told: AtomicU64,
+    webhook_failures: AtomicU64,
 }
 
 /// What the inbox holds and has done at one moment.
@@ -36,6 +40,9 @@ pub struct InboxSnapshot {
     pub commits: u64,
     /// How long all commits have taken together.
     pub commit_time: Duration,
+    /// The requests that the webhook has taken, and those that have failed.
+    pub webhook_told: u64,
+    pub webhook_failures: u64,
 }
 
 impl InboxCounts {
@@ -45,8 +52,11 @@ impl InboxCounts {
     }
 
     pub(super) fn totals(&self, totals: Totals) {
-        let Totals { uids, messages, bytes } = totals;
-        for (count, value) in [(&self.uids, uids), (&self.messages, messages), (&self.bytes, bytes)] {
+        let Totals { uids, messages, bytes, notices, lost_notices } = totals;
+        let held = [(&self.uids, uids), (&self.messages, messages), (&self.bytes, bytes)];
+        for (count, value) in
+            held.into_iter().chain([(&self.notices, notices), (&self.lost_notices, lost_notices)])
+        {
             count.store(value, Ordering::Relaxed);
         }
     }
@@ -63,6 +73,10 @@ impl InboxCounts {
         }
     }
 
+    pub(super) fn webhook(&self, is_told: bool) {
+        add(if is_told { &self.webhook_told } else { &self.webhook_failures }, 1);
+    }
+
     pub(super) fn refuse(&self, operations: usize) {
         add(&self.refused, operations as u64);
     }
@@ -74,6 +88,8 @@ impl InboxCounts {
                 uids: read(&self.uids),
                 messages: read(&self.messages),
                 bytes: read(&self.bytes),
+                notices: read(&self.notices),
+                lost_notices: read(&self.lost_notices),
             },
             stored: read(&self.stored),
             dropped: read(&self.dropped),
@@ -81,6 +97,8 @@ impl InboxCounts {
             refused: read(&self.refused),
             commits: read(&self.commits),
             commit_time: Duration::from_micros(read(&self.commit_micros)),
+            webhook_told: read(&self.webhook_told),
+            webhook_failures: read(&self.webhook_failures),
         }
     }
 }

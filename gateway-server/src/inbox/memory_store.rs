@@ -1,16 +1,17 @@
 //! The store in memory, for tests: it says in plain code what the database does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher as _;
 
 use bytes::Bytes;
 use siphasher::sip::SipHasher13;
 
-use super::bounds::{Bounds, DEVICE_LIFE, PRODUCER_LIFE, SEEN_STEP};
+use super::bounds::{Bounds, DEVICE_LIFE, NOTICE_LIFE, PRODUCER_LIFE, SEEN_STEP};
 use super::model::{
     Device, DeviceInbox, DeviceReceipt, Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt,
     Totals, UidInbox, UidSummary, WaitingMessage, WaitingPage,
 };
+use super::notices::{Fact, Notice, WantedNotices};
 use super::store::{Arrival, Operation, Outcome, Refusal, Store, StoreError, check_device};
 
 /// The bytes that a message takes besides its payload, roughly.
@@ -24,6 +25,16 @@ pub struct MemoryStore {
     producers: BTreeMap<Producer, (u64, Millis)>,
     /// The number of inboxes that were made, of which each has its own as its epoch's seed.
     made: u64,
+    wanted: WantedNotices,
+    notices: Notices,
+}
+
+/// What waits for PHP, each with when it was noted.
+#[derive(Default)]
+struct Notices {
+    waiting: VecDeque<(Millis, Notice)>,
+    last: u64,
+    lost: u64,
 }
 
 struct Inbox {
@@ -47,6 +58,8 @@ struct Message {
     expires_at: Millis,
     /// When the message was dropped or replaced.
     ended: Option<Millis>,
+    /// When PHP is told of it, unless a device acknowledges it before.
+    due: Option<Millis>,
 }
 
 struct Known {
@@ -73,9 +86,36 @@ impl Known {
             && (message.for_all || seq > self.floor)
     }
 
+    /// Says whether a message is for the device, and was written to it before it was dropped or its time ended.
+    fn has_got(&self, seq: u64, message: &Message) -> bool {
+        let end = message.ended.unwrap_or(message.expires_at).min(message.expires_at);
+        let is_for_it = message.for_all || seq > self.floor;
+        is_for_it && self.written.range(seq..).next().is_some_and(|(_, at)| *at < end)
+    }
+
     fn be_seen(&mut self, now: Millis) {
         if now >= self.seen + SEEN_STEP {
             self.seen = now;
+        }
+    }
+}
+
+impl Notices {
+    fn add(&mut self, now: Millis, most: u64, uid: &Bytes, id: &str, fact: Fact) {
+        self.last += 1;
+        let notice = Notice { number: self.last, uid: uid.clone(), id: id.into(), fact };
+        self.waiting.push_back((now, notice));
+        if self.waiting.len() as u64 > most {
+            self.waiting.pop_front();
+            self.lost += 1;
+        }
+    }
+
+    /// Tells of a message that goes, if it was still watched.
+    fn add_if_watched(&mut self, now: Millis, most: u64, uid: &Bytes, message: &mut Message) {
+        if message.due.take().is_some() {
+            let stored_at = message.stored_at;
+            self.add(now, most, uid, &message.id, Fact::Undelivered { stored_at });
         }
     }
 }
@@ -88,6 +128,37 @@ impl Inbox {
 
     fn device(&mut self, device: &Device) -> Option<&mut Known> {
         self.devices.values_mut().find(|known| known.device == *device)
+    }
+
+    /// Notes that a device has handled everything up to a position. `told` is where PHP is told of it, and how much that may be.
+    fn acknowledge(
+        &mut self,
+        now: Millis,
+        device: &Device,
+        seq: u64,
+        told: Option<(&mut Notices, u64)>,
+    ) -> Outcome {
+        let Some(known) = self.devices.values_mut().find(|known| known.device == *device) else {
+            return Outcome::Ignored;
+        };
+        let seq = seq.min(known.written_to());
+        if seq <= known.acknowledged {
+            return Outcome::Acknowledged { seq: known.acknowledged, news: false };
+        }
+        if let Some((notices, most)) = told {
+            let got = self.messages.range(known.acknowledged + 1..=seq);
+            for (_, message) in got.filter(|(seq, message)| known.has_got(**seq, message)) {
+                let fact = Fact::Received { device: device.clone(), at: now };
+                notices.add(now, most, &self.uid, &message.id, fact);
+            }
+        }
+        known.acknowledged = seq;
+        known.be_seen(now);
+        known.received.insert(seq, now);
+        self.acknowledged = self.acknowledged.max(seq);
+        self.messages.range_mut(..=seq).for_each(|(_, message)| message.due = None);
+        self.settle();
+        Outcome::Acknowledged { seq, news: true }
     }
 
     /// Frees the payloads of what all devices have.
@@ -116,6 +187,10 @@ impl Inbox {
 impl MemoryStore {
     pub fn new(bounds: Bounds) -> Self {
         Self { bounds, ..Self::default() }
+    }
+
+    pub fn want_notices(&mut self, wanted: WantedNotices) {
+        self.wanted = wanted;
     }
 
     fn key(&self, uid: &[u8]) -> Option<u64> {
@@ -163,13 +238,16 @@ impl MemoryStore {
         if let Err(refusal) = message.check() {
             return Outcome::Refused(refusal);
         }
-        if let Some(inbox) = self.find(&message.uid, None) {
+        let (wanted, bounds) = (self.wanted, self.bounds);
+        if let Some(inbox) = self.uids.values_mut().find(|inbox| inbox.uid == message.uid) {
             let epoch = inbox.epoch;
             let known = inbox.messages.iter().find(|(_, known)| known.id == message.id);
             match known.map(|(seq, known)| (*seq, known.expires_at)) {
                 Some((seq, expires)) if expires > now => return Outcome::Known { epoch, seq },
                 Some((seq, _)) => {
-                    inbox.messages.remove(&seq);
+                    if let Some(mut old) = inbox.messages.remove(&seq) {
+                        self.notices.add_if_watched(now, bounds.notices, &message.uid, &mut old);
+                    }
                 }
                 None => {}
             }
@@ -180,11 +258,13 @@ impl MemoryStore {
         if held + length + (rows + 1) * OVERHEAD > self.bounds.store_bytes {
             return Outcome::Refused(Refusal::StoreFull);
         }
-        let bounds = self.bounds;
+        let mut notices = std::mem::take(&mut self.notices);
         let inbox = self.inbox(&message.uid);
+        let mut due: Option<Millis> = None;
         if message.replace.is_some() {
             for old in inbox.messages.values_mut().filter(|old| old.replace == message.replace) {
                 (old.payload, old.replace, old.ended) = (None, None, Some(now));
+                due = old.due.take().or(due);
             }
         }
         let mut dropped = 0;
@@ -203,9 +283,14 @@ impl MemoryStore {
                 }
             }
             (old.payload, old.replace, old.ended) = (None, None, Some(now));
+            notices.add_if_watched(now, bounds.notices, &message.uid, old);
         }
         let seq = inbox.next_seq;
         inbox.next_seq += 1;
+        let expires_at = now + message.ttl * 1000;
+        let due = wanted
+            .undelivered_after
+            .map(|after| (now + after).min(expires_at).min(due.unwrap_or(Millis::MAX)));
         inbox.messages.insert(
             seq,
             Message {
@@ -216,11 +301,14 @@ impl MemoryStore {
                 for_all: message.new_device == NewDevice::All,
                 replace: message.replace.clone(),
                 stored_at: now,
-                expires_at: now + message.ttl * 1000,
+                expires_at,
                 ended: None,
+                due,
             },
         );
-        Outcome::Stored { epoch: inbox.epoch, seq, dropped }
+        let epoch = inbox.epoch;
+        self.notices = notices;
+        Outcome::Stored { epoch, seq, dropped }
     }
 
     fn arrive(&mut self, now: Millis, uid: &Bytes, device: &Device) -> Outcome {
@@ -272,30 +360,35 @@ impl MemoryStore {
     }
 
     fn acknowledge(&mut self, now: Millis, uid: &[u8], device: &Device, epoch: u64, seq: u64) -> Outcome {
-        let Some(inbox) = self.find(uid, Some(epoch)) else { return Outcome::Ignored };
-        let Some(known) = inbox.device(device) else { return Outcome::Ignored };
-        let seq = seq.min(known.written_to());
-        if seq <= known.acknowledged {
-            return Outcome::Acknowledged { seq: known.acknowledged, news: false };
-        }
-        known.acknowledged = seq;
-        known.be_seen(now);
-        known.received.insert(seq, now);
-        inbox.acknowledged = inbox.acknowledged.max(seq);
-        inbox.settle();
-        Outcome::Acknowledged { seq, news: true }
+        let (wanted, most) = (self.wanted, self.bounds.notices);
+        let mut notices = std::mem::take(&mut self.notices);
+        let outcome = self.find(uid, Some(epoch)).map_or(Outcome::Ignored, |inbox| {
+            inbox.acknowledge(now, device, seq, wanted.receipts.then_some((&mut notices, most)))
+        });
+        self.notices = notices;
+        outcome
     }
 
     fn read(&mut self, now: Millis, uid: &[u8], device: &Device, epoch: u64, seq: u64) -> Outcome {
-        let Some(inbox) = self.find(uid, Some(epoch)) else { return Outcome::Ignored };
-        let is_here = inbox.messages.get(&seq).is_some_and(|message| message.expires_at > now);
-        match inbox.device(device) {
-            Some(known) if is_here && seq <= known.written_to() => {
-                known.read.entry(seq).or_insert(now);
-                Outcome::Done
+        let (wants, most) = (self.wanted.receipts, self.bounds.notices);
+        let mut notices = std::mem::take(&mut self.notices);
+        let outcome = self.find(uid, Some(epoch)).map_or(Outcome::Ignored, |inbox| {
+            let message = inbox.messages.get(&seq).filter(|message| message.expires_at > now);
+            let known = inbox.devices.values_mut().find(|known| known.device == *device);
+            let Some((message, known)) = message.zip(known).filter(|(_, known)| seq <= known.written_to())
+            else {
+                return Outcome::Ignored;
+            };
+            let is_news = !known.read.contains_key(&seq);
+            known.read.entry(seq).or_insert(now);
+            if is_news && wants && known.has_got(seq, message) {
+                let fact = Fact::Read { device: device.clone(), at: now };
+                notices.add(now, most, &inbox.uid, &message.id, fact);
             }
-            _ => Outcome::Ignored,
-        }
+            Outcome::Done
+        });
+        self.notices = notices;
+        outcome
     }
 
     fn lost_told(&mut self, uid: &[u8], device: &Device, lost: u64) -> Outcome {
@@ -310,9 +403,37 @@ impl MemoryStore {
 
     fn forget(&mut self, uid: &[u8]) -> Outcome {
         match self.key(uid).and_then(|key| self.uids.remove(&key)) {
-            Some(_) => Outcome::Done,
+            Some(_) => {
+                self.notices.waiting.retain(|(_, notice)| notice.uid != uid);
+                Outcome::Done
+            }
             None => Outcome::Ignored,
         }
+    }
+
+    fn tell_undelivered(&mut self, now: Millis, at_most: usize) -> Outcome {
+        let mut due = Vec::new();
+        for (key, inbox) in &self.uids {
+            let late = inbox.messages.iter().filter_map(|(seq, message)| Some((message.due?, *key, *seq)));
+            due.extend(late.filter(|(due, ..)| *due <= now));
+        }
+        due.sort_unstable();
+        due.truncate(at_most);
+        for (_, key, seq) in &due {
+            let Some(inbox) = self.uids.get_mut(key) else { continue };
+            if let Some(message) = inbox.messages.get_mut(seq) {
+                self.notices.add_if_watched(now, self.bounds.notices, &inbox.uid, message);
+            }
+        }
+        Outcome::Expired { removed: due.len(), has_more: at_most > 0 && due.len() == at_most }
+    }
+
+    fn expire_notices(&mut self, now: Millis, at_most: usize) -> usize {
+        let waiting = &mut self.notices.waiting;
+        let old = waiting.iter().take(at_most).take_while(|(noted, _)| noted + NOTICE_LIFE <= now).count();
+        waiting.drain(..old);
+        self.notices.lost += old as u64;
+        old
     }
 
     fn expire(&mut self, now: Millis, at_most: usize) -> Outcome {
@@ -337,10 +458,11 @@ impl MemoryStore {
         producers.sort_unstable();
         producers.truncate(at_most);
         for (_, key, seq) in &messages {
-            self.uids.entry(*key).and_modify(|inbox| {
-                inbox.messages.remove(seq);
-                inbox.tidy();
-            });
+            let Some(inbox) = self.uids.get_mut(key) else { continue };
+            if let Some(mut message) = inbox.messages.remove(seq) {
+                self.notices.add_if_watched(now, self.bounds.notices, &inbox.uid, &mut message);
+            }
+            inbox.tidy();
         }
         for (_, key, number) in &devices {
             self.uids.entry(*key).and_modify(|inbox| {
@@ -352,12 +474,13 @@ impl MemoryStore {
         for (_, producer) in &producers {
             self.producers.remove(producer);
         }
+        let notices = self.expire_notices(now, at_most);
         let concerned: Vec<_> =
             messages.iter().map(|(_, key, _)| *key).chain(devices.iter().map(|(_, key, _)| *key)).collect();
         self.uids.retain(|key, inbox| {
             !concerned.contains(key) || !inbox.messages.is_empty() || !inbox.devices.is_empty()
         });
-        let counts = [messages.len(), devices.len(), producers.len()];
+        let counts = [messages.len(), devices.len(), producers.len(), notices];
         Outcome::Expired { removed: counts.iter().sum(), has_more: at_most > 0 && counts.contains(&at_most) }
     }
 }
@@ -374,6 +497,11 @@ impl Store for MemoryStore {
             Operation::Read { uid, device, epoch, seq } => self.read(now, uid, device, *epoch, *seq),
             Operation::LostTold { uid, device, lost } => self.lost_told(uid, device, *lost),
             Operation::Forget { uid } => self.forget(uid),
+            Operation::TellUndelivered { at_most } => self.tell_undelivered(now, *at_most),
+            Operation::NoticesTold { up_to } => {
+                self.notices.waiting.retain(|(_, notice)| notice.number > *up_to);
+                Outcome::Done
+            }
             Operation::Expire { at_most } => self.expire(now, *at_most),
         };
         Ok(operations.iter().map(one).collect())
@@ -472,8 +600,28 @@ impl Store for MemoryStore {
         Ok(self.producers.get(producer).map(|(number, _)| *number))
     }
 
+    fn notices(&mut self, limit: usize, bytes: usize) -> Result<Vec<Notice>, StoreError> {
+        let mut taken = 0;
+        let oldest = self.notices.waiting.iter().take(limit).enumerate();
+        let oldest = oldest.take_while(|(at, (_, notice))| {
+            taken += notice.cost();
+            *at == 0 || taken <= bytes
+        });
+        Ok(oldest.map(|(_, (_, notice))| notice.clone()).collect())
+    }
+
+    fn has_undelivered(&mut self, now: Millis) -> Result<bool, StoreError> {
+        let mut all = self.uids.values().flat_map(|inbox| inbox.messages.values());
+        Ok(all.any(|message| message.due.is_some_and(|due| due <= now)))
+    }
+
     fn totals(&mut self) -> Result<Totals, StoreError> {
-        let mut totals = Totals { uids: self.uids.len() as u64, ..Totals::default() };
+        let mut totals = Totals {
+            uids: self.uids.len() as u64,
+            notices: self.notices.waiting.len() as u64,
+            lost_notices: self.notices.lost,
+            ..Totals::default()
+        };
         for (messages, bytes) in self.uids.values().map(Inbox::waiting) {
             totals.messages += messages;
             totals.bytes += bytes;

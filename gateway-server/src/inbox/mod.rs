@@ -6,12 +6,15 @@
 pub mod bounds;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod conformance_of_notices;
 pub mod counts;
 pub mod delivery;
 pub mod health;
 pub mod memory_store;
 pub mod model;
 pub mod notes;
+pub mod notices;
 #[cfg(test)]
 mod numbers;
 pub mod pause;

@@ -185,4 +185,8 @@ pub struct Totals {
     pub messages: u64,
     /// The bytes of these payloads.
     pub bytes: u64,
+    /// The number of notices that wait for PHP.
+    pub notices: u64,
+    /// The number of notices that were given up since the store was opened.
+    pub lost_notices: u64,
 }

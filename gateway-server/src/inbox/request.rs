@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::model::{PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary, WaitingPage};
+use super::notices::Notice;
 use super::pause::Pause;
 use super::store::{Operation, Outcome, StoreError};
 
@@ -38,6 +39,7 @@ pub(super) enum Read {
     Uids { after: Bytes, limit: usize, answer: Answer<Vec<UidSummary>> },
     InboxOf { uid: Bytes, answer: Answer<Option<UidInbox>> },
     Progress { producer: Producer, answer: Answer<Option<u64>> },
+    Notices { limit: usize, bytes: usize, answer: Answer<Vec<Notice>> },
     Totals { answer: Answer<Totals> },
 }
 
@@ -54,7 +56,8 @@ impl Request {
                 Self::Read(Read::Waiting { page, .. }) => page.uid.len() + page.device.as_row().1.len(),
                 Self::Read(Read::Receipt { id, .. }) => id.len(),
                 Self::Read(Read::InboxOf { uid, .. } | Read::Uids { after: uid, .. }) => uid.len(),
-                Self::Read(Read::Progress { .. } | Read::Totals { .. }) | Self::Pause(_) => 0,
+                Self::Read(Read::Progress { .. } | Read::Notices { .. } | Read::Totals { .. })
+                | Self::Pause(_) => 0,
             }
     }
 }
@@ -64,7 +67,11 @@ impl Read {
     pub(super) fn uid(&self) -> Option<&Bytes> {
         match self {
             Self::Waiting { page: PageRequest { uid, .. }, .. } | Self::InboxOf { uid, .. } => Some(uid),
-            Self::Uids { .. } | Self::Receipt { .. } | Self::Progress { .. } | Self::Totals { .. } => None,
+            Self::Uids { .. }
+            | Self::Receipt { .. }
+            | Self::Progress { .. }
+            | Self::Notices { .. }
+            | Self::Totals { .. } => None,
         }
     }
 }
@@ -79,7 +86,7 @@ pub(super) fn uid_of(operation: &Operation) -> Option<&Bytes> {
         | Operation::Read { uid, .. }
         | Operation::LostTold { uid, .. }
         | Operation::Forget { uid } => Some(uid),
-        Operation::Expire { .. } => None,
+        Operation::Expire { .. } | Operation::TellUndelivered { .. } | Operation::NoticesTold { .. } => None,
     }
 }
 
@@ -95,7 +102,10 @@ fn cost(operation: &Operation) -> usize {
         | Operation::Acknowledge { device, .. }
         | Operation::Read { device, .. }
         | Operation::LostTold { device, .. } => device.as_row().1.len(),
-        Operation::Forget { .. } | Operation::Expire { .. } => 0,
+        Operation::Forget { .. }
+        | Operation::Expire { .. }
+        | Operation::TellUndelivered { .. }
+        | Operation::NoticesTold { .. } => 0,
     };
     size_of::<Operation>() + OVERHEAD + uid + more
 }

@@ -7,6 +7,7 @@ use super::model::{
     Device, Millis, NewMessage, PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary, WaitingPage,
     is_id,
 };
+use super::notices::Notice;
 
 /// Keeps messages until each device has them.
 ///
@@ -30,6 +31,12 @@ pub trait Store: Send {
 
     /// Gives the number of the last order of a producer that the store has applied.
     fn progress(&mut self, producer: &Producer) -> Result<Option<u64>, StoreError>;
+
+    /// Gives the oldest notices for PHP: at most so many, and no more once they take so many bytes. One is given whatever it takes.
+    fn notices(&mut self, limit: usize, bytes: usize) -> Result<Vec<Notice>, StoreError>;
+
+    /// Says whether [`Operation::TellUndelivered`] has something to do.
+    fn has_undelivered(&mut self, now: Millis) -> Result<bool, StoreError>;
 
     fn totals(&mut self) -> Result<Totals, StoreError>;
 
@@ -77,7 +84,15 @@ pub enum Operation {
     Forget {
         uid: Bytes,
     },
-    /// Remove what has come to its end: at most so many messages, devices and producers each.
+    /// Make notices of messages that no device has acknowledged in time: at most so many.
+    TellUndelivered {
+        at_most: usize,
+    },
+    /// PHP has the notices up to this number.
+    NoticesTold {
+        up_to: u64,
+    },
+    /// Remove what has come to its end: at most so many messages, devices, producers and notices each.
     Expire {
         at_most: usize,
     },
@@ -110,7 +125,7 @@ pub enum Outcome {
     Done,
     /// The operation names another epoch, a device or a message that the store does not have, so nothing has changed.
     Ignored,
-    /// So many messages, devices and producers were removed; `has_more` says whether others wait for that.
+    /// So many were removed, or told; `has_more` says whether others wait for that.
     Expired {
         removed: usize,
         has_more: bool,

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use super::counts::InboxCounts;
 use super::delivery::{Delivery, Post};
 use super::health::{Health, HealthNotes};
@@ -47,6 +49,7 @@ pub(super) struct End {
     pub(super) queue: Arc<Queue>,
     pub(super) counts: Arc<InboxCounts>,
     pub(super) health: Arc<HealthNotes>,
+    pub(super) has_notices: Arc<Notify>,
 }
 
 impl Drop for End {
@@ -69,6 +72,8 @@ pub(super) struct Worker {
     now: Millis,
     expiry_at: Instant,
     tick_at: Instant,
+    /// When the thread looks for messages that no device has acknowledged, if it does.
+    watch_at: Option<Instant>,
     /// When the operations that nobody waits for are done at the latest, if there are any.
     lazy_until: Option<Instant>,
 }
@@ -81,6 +86,7 @@ impl Worker {
         post: Box<dyn Post>,
         notes: InboxNotes,
         end: End,
+        watches: bool,
     ) -> Self {
         let begin = Instant::now();
         let delivery = Delivery::default();
@@ -94,6 +100,7 @@ impl Worker {
             now: 0,
             expiry_at: begin,
             tick_at: begin,
+            watch_at: watches.then_some(begin),
             lazy_until: None,
         }
     }
@@ -123,6 +130,7 @@ impl Worker {
                 Taken::Closed => break,
             }
             self.deliver();
+            self.watch();
             self.expire();
         }
         // What pages have acknowledged does not come again.
@@ -164,7 +172,10 @@ impl Worker {
             return Duration::ZERO;
         }
         let tick_at = self.delivery.needs_ticks().then_some(self.tick_at);
-        let next = [self.lazy_until, tick_at].into_iter().flatten().fold(self.expiry_at, Instant::min);
+        let next = [self.lazy_until, tick_at, self.watch_at]
+            .into_iter()
+            .flatten()
+            .fold(self.expiry_at, Instant::min);
         let patience = next.saturating_duration_since(Instant::now());
         if self.delivery.has_untaken() { patience.min(TAKEN_PERIOD) } else { patience }
     }
@@ -259,18 +270,32 @@ impl Worker {
         }
     }
 
+    /// Has PHP told of messages that no device has acknowledged in time, in steps.
+    fn watch(&mut self) {
+        if self.watch_at.is_none_or(|at| Instant::now() < at) || self.end.health.health() != Health::Working {
+            return;
+        }
+        let now = self.now();
+        let is_due = self.store.as_mut().is_some_and(|store| store.has_undelivered(now).unwrap_or(false));
+        if !is_due || !self.step(Operation::TellUndelivered { at_most: EXPIRY_STEP }) {
+            self.watch_at = Some(Instant::now() + TICK);
+        }
+    }
+
     /// Removes what has had its time, in steps.
     fn expire(&mut self) {
         if Instant::now() < self.expiry_at || self.end.health.health() != Health::Working {
             return;
         }
-        let step = [Operation::Expire { at_most: EXPIRY_STEP }];
-        let outcome = self.commit(|store, now| store.apply(now, &step));
-        let has_more =
-            outcome.is_ok_and(|outcomes| matches!(outcomes[..], [Outcome::Expired { has_more: true, .. }]));
-        if !has_more {
+        if !self.step(Operation::Expire { at_most: EXPIRY_STEP }) {
             self.expiry_at = Instant::now() + EXPIRY_PERIOD;
         }
+    }
+
+    /// Does a step of something that may take many, and says whether there is more of it.
+    fn step(&mut self, step: Operation) -> bool {
+        let outcome = self.commit(|store, now| store.apply(now, &[step]));
+        outcome.is_ok_and(|outcomes| matches!(outcomes[..], [Outcome::Expired { has_more: true, .. }]))
     }
 
     /// Does something that writes to the disk, and notes how that goes.
@@ -291,6 +316,9 @@ impl Worker {
     fn count_totals(&mut self) {
         if let Some(Ok(totals)) = self.store.as_mut().map(|store| store.totals()) {
             self.end.counts.totals(totals);
+            if totals.notices > 0 {
+                self.end.has_notices.notify_one();
+            }
         }
     }
 
@@ -304,6 +332,7 @@ impl Worker {
             Read::Uids { after, limit, answer } => answer_with(answer, store.uids(&after, limit)),
             Read::InboxOf { uid, answer } => answer_with(answer, store.inbox_of(now, &uid)),
             Read::Progress { producer, answer } => answer_with(answer, store.progress(&producer)),
+            Read::Notices { limit, bytes, answer } => answer_with(answer, store.notices(limit, bytes)),
             Read::Totals { answer } => answer_with(answer, store.totals()),
         }
     }

@@ -6,13 +6,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::counts::{InboxCounts, InboxSnapshot};
 use super::delivery::Post;
 use super::health::{Health, HealthNotes};
 use super::model::{PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary, WaitingPage};
 use super::notes::InboxNotes;
+use super::notices::Notice;
 use super::pause::{AtRest, pause};
 use super::queue::Queue;
 use super::request::{Answer, Read, Request, Unavailable};
@@ -26,11 +27,13 @@ pub struct WriterSettings {
     pub queue_bytes: usize,
     /// From when on a commit is slow, so that requests are refused at once.
     pub slow: Duration,
+    /// Whether the store watches over messages that no device has acknowledged.
+    pub watches: bool,
 }
 
 impl Default for WriterSettings {
     fn default() -> Self {
-        Self { queue_bytes: 64 << 20, slow: Duration::from_secs(1) }
+        Self { queue_bytes: 64 << 20, slow: Duration::from_secs(1), watches: false }
     }
 }
 
@@ -41,6 +44,9 @@ pub struct WriterHandle {
     health: Arc<HealthNotes>,
     counts: Arc<InboxCounts>,
     notes: InboxNotes,
+    /// Notified when notices wait for PHP.
+    has_notices: Arc<Notify>,
+    watches: bool,
 }
 
 /// The thread of a store.
@@ -61,8 +67,9 @@ impl Writer {
             queue: Arc::clone(&handle.queue),
             counts: Arc::clone(&handle.counts),
             health: Arc::clone(&handle.health),
+            has_notices: Arc::clone(&handle.has_notices),
         };
-        let worker = Worker::new(store, open, post, handle.notes.clone(), end);
+        let worker = Worker::new(store, open, post, handle.notes.clone(), end, handle.watches);
         let thread = thread::Builder::new().name("inbox".into()).spawn(move || worker.run())?;
         Ok(Self { handle, thread })
     }
@@ -82,7 +89,14 @@ impl WriterHandle {
     pub fn new(settings: WriterSettings) -> Self {
         let queue = Arc::new(Queue::new(settings.queue_bytes));
         let notes = InboxNotes::new(Arc::clone(&queue));
-        Self { queue, health: Arc::new(HealthNotes::new(settings.slow)), counts: Arc::default(), notes }
+        Self {
+            queue,
+            health: Arc::new(HealthNotes::new(settings.slow)),
+            counts: Arc::default(),
+            notes,
+            has_notices: Arc::default(),
+            watches: settings.watches,
+        }
     }
 
     pub fn health(&self) -> Health {
@@ -92,6 +106,11 @@ impl WriterHandle {
     /// What the store holds and has done.
     pub fn counts(&self) -> InboxSnapshot {
         self.counts.snapshot()
+    }
+
+    /// Counts a request to the webhook, which has taken it or not.
+    pub fn count_webhook(&self, is_told: bool) {
+        self.counts.webhook(is_told);
     }
 
     /// The bytes of the requests that wait.
@@ -158,6 +177,20 @@ impl WriterHandle {
         producer: Producer,
     ) -> impl Future<Output = Result<Option<u64>, Unavailable>> + use<> {
         self.ask(move |answer| Request::Read(Read::Progress { producer, answer }))
+    }
+
+    /// Gives the oldest notices for PHP; see [`Store::notices`].
+    pub fn notices(
+        &self,
+        limit: usize,
+        bytes: usize,
+    ) -> impl Future<Output = Result<Vec<Notice>, Unavailable>> + use<> {
+        self.ask(move |answer| Request::Read(Read::Notices { limit, bytes, answer }))
+    }
+
+    /// Waits until notices may wait for PHP that were not there when this was called last. One caller alone waits.
+    pub async fn notices_come(&self) {
+        self.has_notices.notified().await;
     }
 
     pub fn totals(&self) -> impl Future<Output = Result<Totals, Unavailable>> + use<> {

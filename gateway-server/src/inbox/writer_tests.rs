@@ -14,6 +14,7 @@ use super::model::{
     Device, Millis, NewDevice, NewMessage, PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary,
     WaitingPage,
 };
+use super::notices::Notice;
 use super::request::Unavailable;
 use super::sqlite::SqliteStore;
 use super::store::{Operation, Outcome, Store, StoreError};
@@ -65,6 +66,14 @@ impl Store for Guided {
 
     fn progress(&mut self, producer: &Producer) -> Result<Option<u64>, StoreError> {
         self.store.progress(producer)
+    }
+
+    fn notices(&mut self, limit: usize, bytes: usize) -> Result<Vec<Notice>, StoreError> {
+        self.store.notices(limit, bytes)
+    }
+
+    fn has_undelivered(&mut self, now: Millis) -> Result<bool, StoreError> {
+        self.store.has_undelivered(now)
     }
 
     fn totals(&mut self) -> Result<Totals, StoreError> {

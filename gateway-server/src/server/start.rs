@@ -92,6 +92,7 @@ fn start_backend(
             bridge,
             gatewayworker,
             workers,
+            notices: Arc::default(),
             budget,
             attendance: Attendance::default(),
         }),

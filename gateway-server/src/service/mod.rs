@@ -18,7 +18,7 @@ mod tracked;
 mod value;
 
 pub use error::{NotFound, OrderError, ServiceError};
-pub use inbox::{HubPost, Kept};
+pub use inbox::{HubPost, Kept, NoticeTeller, Told};
 pub use moved_clients::{CarriedMoves, MoveCounts, MovesAtRest};
 pub use queries::Answers;
 pub use sent_messages::CarriedTracked;

@@ -25,6 +25,7 @@ mod request;
 mod response;
 mod routing;
 mod worker_event;
+pub mod worker_notices;
 
 pub use answer_value::AnswerValue;
 pub use handshake::{Login, NONCE_BYTES, Nonce, PROOF_BYTES, Producer, Proof};

@@ -8,6 +8,9 @@
 //!  │ Progress { taken: 2, done: 1 } ────────────▶ │
 //!  │ ProgressFile { name } ─────────────────────▶ │   the worker offers to count them in that file instead
 //!  │ ◀──────────── ProgressFile { is_read: true } │   the gateway can read it: fewer Progress frames from here on
+//!  │ TakeNotices ───────────────────────────────▶ │   only a worker that handles notices of the inbox says this
+//!  │ ◀────────────────────────── WorkerNotices 812 │   see [`worker_notices`](super::worker_notices)
+//!  │ NoticesDone { number: 812 } ───────────────▶ │   they are handled
 //!  │ Ping ──────────────────────────────────────▶ │   sent now and then while no event comes
 //!  │ ◀────────────────────────────────────── Pong │
 //!  │ Leave ─────────────────────────────────────▶ │   the worker wants no more, and handles what it has
@@ -29,6 +32,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::frame::{self, FrameTooLarge, MAX_LOGIN, MAX_REPLY};
+use super::worker_notices::WorkerNotices;
 use super::{DecodeError, decode};
 use crate::ClientId;
 
@@ -44,6 +48,9 @@ pub enum ServerToWorker<'a> {
         /// Whether the gateway could open the file, and will read it when the worker ends.
         is_read: bool,
     },
+    /// What has become of messages in the inbox, for a worker that takes this.
+    #[serde(rename = "notices", borrow)]
+    Notices(WorkerNotices<'a>),
     /// The answer to a ping, sent at once.
     #[serde(rename = "pong")]
     Pong,
@@ -127,6 +134,15 @@ pub enum WorkerToServer<'a> {
     /// confirms every packet, and so does a proxy with nobody behind it.
     #[serde(rename = "ping")]
     Ping,
+    /// The worker takes notices of the inbox from now on.
+    #[serde(rename = "notices")]
+    TakeNotices,
+    /// The worker has handled all notices of a batch.
+    #[serde(rename = "noticed")]
+    NoticesDone {
+        /// The number of the batch.
+        number: u64,
+    },
     /// The worker wants no more events. The gateway answers with [`ServerToWorker::End`].
     #[serde(rename = "leave")]
     Leave,
@@ -136,6 +152,12 @@ pub enum WorkerToServer<'a> {
 pub const MAX_WORKER_NAME: usize = 256;
 
 impl<'a> ServerToWorker<'a> {
+    /// Says whether the content of a frame begins as that of an event.
+    #[must_use]
+    pub fn begins_event(content: &[u8]) -> bool {
+        content.starts_with(b"\x81\xa1e")
+    }
+
     /// Appends this as a frame. Over [`MAX_REPLY`] bytes it is an error, and `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), FrameTooLarge> {
         frame::append(out, MAX_REPLY, |out| frame::write_msgpack(out, self))
@@ -161,6 +183,7 @@ impl<'a> WorkerToServer<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::worker_notices::{ReceiptNotice, UndeliveredNotice};
     use super::*;
 
     fn told(kind: EventKind) -> ServerToWorker<'static> {
@@ -176,18 +199,33 @@ mod tests {
         })
     }
 
+    fn notices() -> WorkerNotices<'static> {
+        let receipt = ReceiptNotice {
+            uid: b"\xff",
+            id: "m1",
+            device: "phone",
+            is_signed: true,
+            is_read: false,
+            at: 1_700_000_000_000,
+        };
+        let undelivered = UndeliveredNotice { uid: b"anna", id: "m2", stored: 1 };
+        WorkerNotices { number: 812, receipts: vec![receipt], undelivered: vec![undelivered] }
+    }
+
     #[test]
     fn round_trip_and_every_truncation_is_an_error() {
         let kinds =
             [EventKind::Connect, EventKind::Handshake, EventKind::Move, EventKind::Message, EventKind::Close];
         for one in kinds.into_iter().map(told).chain([
             ServerToWorker::ProgressFile { is_read: true },
+            ServerToWorker::Notices(notices()),
             ServerToWorker::Pong,
             ServerToWorker::End,
         ]) {
             let mut bytes = Vec::new();
             one.encode(&mut bytes).unwrap();
             let content = &bytes[frame::HEADER..];
+            assert_eq!(ServerToWorker::begins_event(content), matches!(one, ServerToWorker::Event(_)));
             assert_eq!(ServerToWorker::decode(content).unwrap(), one);
             for end in 0..content.len() {
                 ServerToWorker::decode(&content[..end]).unwrap_err();
@@ -196,7 +234,16 @@ mod tests {
         let progress = WorkerToServer::Progress { taken: 8, done: 7 };
         let [join, moving] = [false, true].map(|moves| WorkerToServer::Join { name: "chat:0", moves });
         let tally = WorkerToServer::ProgressFile { name: "t" };
-        for one in [join, moving, progress, tally, WorkerToServer::Ping, WorkerToServer::Leave] {
+        for one in [
+            join,
+            moving,
+            progress,
+            tally,
+            WorkerToServer::TakeNotices,
+            WorkerToServer::NoticesDone { number: u64::MAX },
+            WorkerToServer::Ping,
+            WorkerToServer::Leave,
+        ] {
             let mut bytes = Vec::new();
             one.encode(&mut bytes).unwrap();
             let content = &bytes[frame::HEADER..];

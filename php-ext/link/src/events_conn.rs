@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use gateway_wire::bridge::frame::{self, HEADER, MAX_REPLY};
+use gateway_wire::bridge::worker_notices::WorkerNotices;
 use gateway_wire::bridge::{Login, Producer, ServerToWorker, WorkerEvent, WorkerToServer};
 
 use crate::address::Address;
@@ -47,6 +48,8 @@ pub struct EventsConn {
     asked_at: Option<Instant>,
     silence: Duration,
     is_leaving: bool,
+    /// The batch of notices that is with the handler.
+    notices: Option<u64>,
 }
 
 /// How the gateway learns which events this worker has begun to handle.
@@ -65,6 +68,8 @@ enum ProgressReporting {
 pub enum NextEvent<'a> {
     /// The next event, which the caller is to handle.
     Event(WorkerEvent<'a>),
+    /// What has become of messages in the inbox, which the caller is to handle before it takes something else.
+    Notices(WorkerNotices<'a>),
     /// The worker has left, and the gateway has no more events for it.
     End,
     /// No event has arrived yet.
@@ -117,6 +122,7 @@ impl EventsConn {
             asked_at: None,
             silence,
             is_leaving: false,
+            notices: None,
         };
         worker.send(&WorkerToServer::Join { name, moves })?;
         if let Some((file, name)) = ProgressFile::create() {
@@ -149,17 +155,35 @@ impl EventsConn {
         Ok(())
     }
 
-    /// Takes the next event that has arrived. The gateway knows of it before the caller does, so that no other worker gets it.
+    /// Tells the gateway that this worker takes notices of the inbox.
+    pub fn take_notices(&mut self) -> Result<(), EventsConnLost> {
+        self.send(&WorkerToServer::TakeNotices)
+    }
+
+    /// Takes what has arrived next. The gateway knows of an event before the caller does, so that no other worker gets it, and of notices
+    /// when the caller comes for what follows them.
     pub fn take(&mut self) -> Result<NextEvent<'_>, EventsConnLost> {
+        if let Some(number) = self.notices.take() {
+            self.send(&WorkerToServer::NoticesDone { number })?;
+        }
         let Some(length) = self.arrived()? else { return Ok(NextEvent::Nothing) };
         if self.is_end(length)? {
             self.buffer.take(HEADER + length);
             return Ok(NextEvent::End);
         }
+        if !ServerToWorker::begins_event(&self.buffer.unread()[HEADER..]) {
+            let content = &self.buffer.take(HEADER + length)[HEADER..];
+            let ServerToWorker::Notices(notices) = ServerToWorker::decode(content).map_err(lost)? else {
+                return Err(lost("it says what nobody has asked for"));
+            };
+            self.notices = Some(notices.number);
+            return Ok(NextEvent::Notices(notices));
+        }
         self.report_begun()?;
         match ServerToWorker::decode(&self.buffer.take(HEADER + length)[HEADER..]).map_err(lost)? {
             ServerToWorker::Event(event) if event.number == self.taken => Ok(NextEvent::Event(event)),
             ServerToWorker::Event(_)
+            | ServerToWorker::Notices(_)
             | ServerToWorker::ProgressFile { .. }
             | ServerToWorker::Pong
             | ServerToWorker::End => Err(lost("it does not count the events as agreed")),
@@ -205,6 +229,7 @@ impl EventsConn {
     pub fn must_report(&self) -> bool {
         let is_counted = matches!(self.begun, ProgressReporting::InFile(_));
         !is_counted
+            || self.notices.is_some()
             || self.taken - self.done >= MAX_UNREPORTED
             || self.told_at.elapsed() > MAX_UNREPORTED_TIME
     }

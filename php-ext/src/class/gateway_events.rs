@@ -45,7 +45,13 @@ methods! {
         worker::join(Properties::of(ptr::null_mut())?, name.wire(), true)
     }
 
-    /// Gives `[kind, client_id, server, session, body]`, null after a signal or so many milliseconds, or false when no more
+    /// Has this worker, which has joined, told of what has become of messages in the inbox.
+    fn takeNotices(call) {
+        let _ = call;
+        worker::take_notices()
+    }
+
+    /// Gives `[kind, client_id, server, session, body]`, or `["notices", receipts, undelivered]`, null after a signal or so many milliseconds, or false when no more
     /// events will come.
     fn next(call, milliseconds: Patience = 0) -> Zval {
         let _ = call;

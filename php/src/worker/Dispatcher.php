@@ -38,6 +38,34 @@ final class Dispatcher
         return method_exists($this->handler, 'onMove') && is_callable([$this->handler, 'onMove']);
     }
 
+    /** Whether the program wants to hear what has become of messages in the inbox. */
+    public function takesNotices(): bool
+    {
+        foreach (['onReceipt', 'onUndelivered'] as $method) {
+            if (method_exists($this->handler, $method) && is_callable([$this->handler, $method])) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /**
+     * Tells the program what has become of messages in the inbox. There is no client and no session meanwhile.
+     *
+     * @param list<array{uid: string, id: string, device: string, signed: bool, event: 'received'|'read', at: int}> $receipts
+     * @param list<array{uid: string, id: string, stored: int}> $undelivered
+     */
+    public function notify(array $receipts, array $undelivered): void
+    {
+        $_SESSION = null;
+        if ($receipts !== []) {
+            $this->callWithinLimits('onReceipt', $receipts);
+        }
+        foreach ($undelivered as $message) {
+            $this->callWithinLimits('onUndelivered', $message['uid'], $message['id']);
+        }
+    }
+
     /** @param array<string, mixed> $server */
     public function handle(string $kind, string $clientId, array $server, string $session, string $body): void
     {

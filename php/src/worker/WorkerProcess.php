@@ -103,7 +103,11 @@ final class WorkerProcess
             }
             // There is no event when a signal has come, whose handler has run by now, or when a timer is due.
             if ($event !== null) {
-                $dispatcher->handle(...$event);
+                if ($event[0] === 'notices') {
+                    $dispatcher->notify($event[1], $event[2]);
+                } else {
+                    $dispatcher->handle(...$event);
+                }
                 if (!$isRetiring && $limits->countEvent()) {
                     $isRetiring = true;
                     ($this->report)(ChildProcess::RETIRES);
@@ -149,6 +153,9 @@ final class WorkerProcess
                 $dispatcher->takesMoves()
                     ? GatewayEvents::joinWithMoves(substr($name, 0, 256))
                     : GatewayEvents::join(substr($name, 0, 256));
+                if ($dispatcher->takesNotices()) {
+                    GatewayEvents::takeNotices();
+                }
                 return true;
             } catch (GatewayException $unreachable) {
                 if ($pause === 0.05) {

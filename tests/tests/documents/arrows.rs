@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use gateway_tests::root;
 
 /// The modules of the server, from the highest to the lowest. A module may use those that come later in this list.
-const SERVER: [&str; 20] = [
+const SERVER: [&str; 21] = [
     "main",
     "server",
     "handover",
@@ -21,6 +21,7 @@ const SERVER: [&str; 20] = [
     "events",
     "hub",
     "shard",
+    "webhook",
     "inbox",
     "protocol",
     "relay",

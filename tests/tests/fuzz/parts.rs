@@ -60,6 +60,7 @@ pub(crate) fn hub(shards: usize, resume: ResumeLimits, router: &Arc<Router>) -> 
 pub(crate) fn backend(hub: &Arc<Hub>, router: Arc<Router>) -> Arc<Backend> {
     let logins = Arc::new(LoginLimits::new(Secret::default()));
     Arc::new(Backend {
+        notices: Arc::default(),
         gateway: Gateway::new(Arc::clone(hub), NODE, MessageKind::Text, 10_000, Vec::new(), None, None)
             .into(),
         bridge: Bridge::new(Arc::clone(&logins), 1),

@@ -2,6 +2,7 @@
 
 mod client_info;
 mod inbox;
+mod notices;
 mod parked_clients;
 mod php_pushes;
 mod register_tls;

@@ -35,5 +35,7 @@ mod upgrade_from_previous;
 mod upgrade_handshakes;
 mod upgrade_refusals;
 mod upgrade_relays;
+mod webhook;
 mod worker_moves;
+mod worker_notices;
 mod workers;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use rustls::ClientConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -149,15 +149,7 @@ fn client_config(options: &Options) -> Result<ClientConfig, ConnectError> {
     let about = |path: &Path, reason: &dyn fmt::Display| {
         ConnectError::Settings(format!("{}: {reason}", path.display()))
     };
-    let roots = match &options.authorities {
-        Some(path) => tls::authorities(path).map_err(|reason| about(path, &reason))?,
-        None => {
-            let mut roots = RootCertStore::empty();
-            // A system may have certificates that cannot be used, which does no harm.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            roots
-        }
-    };
+    let roots = tls::roots(options.authorities.as_deref()).map_err(ConnectError::Settings)?;
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| ConnectError::Settings(error.to_string()))?

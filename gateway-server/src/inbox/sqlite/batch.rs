@@ -4,6 +4,7 @@ use rusqlite::{Connection, Result, params};
 
 use crate::inbox::bounds::Bounds;
 use crate::inbox::model::{Millis, Totals};
+use crate::inbox::notices::WantedNotices;
 use crate::inbox::store::{Operation, Outcome};
 
 use super::rows::{DeviceRow, UidRow};
@@ -14,6 +15,7 @@ pub(super) struct Batch<'c> {
     pub(super) statements: Statements<'c>,
     pub(super) now: Millis,
     pub(super) bounds: Bounds,
+    pub(super) wanted: WantedNotices,
     /// The random number of the store, of which the epochs of all uids are made.
     pub(super) store_epoch: u64,
     pub(super) totals: Totals,
@@ -25,14 +27,14 @@ impl<'c> Batch<'c> {
     pub(super) fn new(
         connection: &'c Connection,
         now: Millis,
-        bounds: Bounds,
+        (bounds, wanted): (Bounds, WantedNotices),
         store_epoch: u64,
         totals: Totals,
     ) -> Result<Self> {
         let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
         let pages = number("page_count")?.saturating_sub(number("freelist_count")?);
         let used = u64::from(pages) * u64::from(number("page_size")?);
-        Ok(Self { statements: Statements::new(connection), now, bounds, store_epoch, totals, used })
+        Ok(Self { statements: Statements::new(connection), now, bounds, wanted, store_epoch, totals, used })
     }
 
     pub(super) fn run(&mut self, operation: &Operation) -> Result<Outcome> {
@@ -44,6 +46,8 @@ impl<'c> Batch<'c> {
             Operation::Read { uid, device, epoch, seq } => self.read(uid, device, *epoch, *seq),
             Operation::LostTold { uid, device, lost } => self.lost_told(uid, device, *lost),
             Operation::Forget { uid } => self.forget(uid),
+            Operation::TellUndelivered { at_most } => self.tell_undelivered(*at_most),
+            Operation::NoticesTold { up_to } => self.notices_told(*up_to),
             Operation::Expire { at_most } => self.expire(*at_most),
         }
     }

@@ -63,9 +63,12 @@ impl Batch<'_> {
         }
         self.used += bytes + OVERHEAD;
         let mut uid = self.uid(&message.uid)?;
+        let mut due = None;
         if let Some(key) = &message.replace {
             let sql = "SELECT seq FROM messages WHERE uid = ? AND replace_key = ?";
             for seq in self.statements.all(sql, params![uid.key, key], |row| row.get(0))? {
+                // The watch goes on from when it began, so that what is replaced again and again is told at last.
+                due = self.hand_over_watch(&uid, seq)?.or(due);
                 self.end(&mut uid, seq)?;
             }
         }
@@ -88,6 +91,7 @@ impl Batch<'_> {
                 &message.payload[..],
             ],
         )?;
+        self.watch(&uid, seq, expires, due)?;
         uid.next_seq += 1;
         uid.messages += 1;
         uid.bytes += bytes;
@@ -117,6 +121,7 @@ impl Batch<'_> {
                     }
                 }
             }
+            self.tell_if_watched(uid.key, seq)?;
             self.end(uid, seq)?;
         }
         Ok(dropped)
@@ -136,6 +141,7 @@ impl Batch<'_> {
 
     /// Removes a message whose time has ended.
     pub(super) fn remove(&mut self, uid: &mut UidRow, seq: i64) -> Result<()> {
+        self.tell_if_watched(uid.key, seq)?;
         if let Some(bytes) = self.payload_bytes(uid.key, seq)? {
             self.count_gone(uid, bytes);
         }

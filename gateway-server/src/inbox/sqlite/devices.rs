@@ -82,10 +82,12 @@ impl Batch<'_> {
         if seq <= row.acknowledged {
             return Ok(Outcome::Acknowledged { seq: row.acknowledged, news: false });
         }
-        row.acknowledged = seq;
+        let after = std::mem::replace(&mut row.acknowledged, seq);
         self.is_seen(&mut row);
         row.save(&mut self.statements, uid.key)?;
         self.mark(&uid, &row, RECEIVED, seq)?;
+        self.tell_received(&uid, &row, after)?;
+        self.end_watches(&uid, seq)?;
         uid.acknowledged = uid.acknowledged.max(seq);
         devices.push(row);
         self.settle(&mut uid, &devices)?;
@@ -102,7 +104,9 @@ impl Batch<'_> {
         if seq > row.written || self.statements.first(sql, message, |_| Ok(()))?.is_none() {
             return Ok(Outcome::Ignored);
         }
-        self.mark(&uid, &row, READ, seq)?;
+        if self.mark(&uid, &row, READ, seq)? {
+            self.tell_read(&uid, &row, seq)?;
+        }
         Ok(Outcome::Done)
     }
 
@@ -146,10 +150,10 @@ impl Batch<'_> {
         is_news
     }
 
-    fn mark(&mut self, uid: &UidRow, device: &DeviceRow, sort: i64, seq: u64) -> Result<()> {
+    /// Notes when a device had come how far, and says whether that is news.
+    fn mark(&mut self, uid: &UidRow, device: &DeviceRow, sort: i64, seq: u64) -> Result<bool> {
         let sql = "INSERT OR IGNORE INTO marks (uid, device, sort, seq, at) VALUES (?, ?, ?, ?, ?)";
         let row = params![uid.key, device.number, sort, seq.cast_signed(), self.now.cast_signed()];
-        self.statements.run(sql, row)?;
-        Ok(())
+        Ok(self.statements.run(sql, row)? > 0)
     }
 }

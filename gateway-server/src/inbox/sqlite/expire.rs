@@ -15,6 +15,7 @@ impl Batch<'_> {
         let Some(uid) = UidRow::find(&mut self.statements, uid)? else { return Ok(Outcome::Ignored) };
         self.totals.messages = self.totals.messages.saturating_sub(uid.messages);
         self.totals.bytes = self.totals.bytes.saturating_sub(uid.bytes);
+        self.forget_notices(&uid)?;
         self.statements.run("DELETE FROM messages WHERE uid = ?", [uid.key])?;
         self.statements.run("DELETE FROM devices WHERE uid = ?", [uid.key])?;
         self.remove_uid(uid.key)?;
@@ -54,10 +55,12 @@ impl Batch<'_> {
             (SELECT producer FROM producers WHERE seen <= ? ORDER BY seen, producer LIMIT ?)";
         let producers = self.statements.run(sql, params![producers_before, limit])?;
 
+        let notices = self.expire_notices(limit)?;
+
         for key in concerned {
             self.tidy(key)?;
         }
-        let counts = [messages.len(), devices.len(), producers];
+        let counts = [messages.len(), devices.len(), producers, notices];
         Ok(Outcome::Expired {
             removed: counts.iter().sum(),
             has_more: at_most > 0 && counts.contains(&at_most),

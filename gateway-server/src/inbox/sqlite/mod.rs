@@ -5,6 +5,7 @@ mod deliver;
 mod devices;
 mod error;
 mod expire;
+mod notices;
 mod open;
 mod reads;
 mod rows;

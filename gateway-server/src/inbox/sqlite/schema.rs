@@ -12,7 +12,10 @@ pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
 /// payload, so that its id is known. `ended` is when it was dropped or replaced. `marks` says when a device had come how far
 /// (`sort` 0: written, 1: received), or which message it has read (2); a message was received when the first mark at or behind its
 /// position was made.
-pub(super) const MIGRATIONS: [&str; 1] = ["
+///
+/// `notices` are for PHP, and go once it has them; `watched` are the messages that no device has acknowledged, with the time at which
+/// PHP is told of them.
+pub(super) const MIGRATIONS: [&str; 2] = ["
 CREATE TABLE about (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, marker INTEGER NOT NULL);
 CREATE TABLE uids (
     key INTEGER PRIMARY KEY, uid BLOB NOT NULL UNIQUE, seed INTEGER NOT NULL, next_seq INTEGER NOT NULL,
@@ -38,4 +41,14 @@ CREATE TABLE marks (
 ) WITHOUT ROWID;
 CREATE TABLE producers (producer BLOB PRIMARY KEY, number INTEGER NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX producers_by_seen ON producers (seen);
+", "
+CREATE TABLE notices (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, uid BLOB NOT NULL, id TEXT NOT NULL, sort INTEGER NOT NULL,
+    device_sort INTEGER, device TEXT, at INTEGER NOT NULL, noted INTEGER NOT NULL
+);
+CREATE INDEX notices_by_uid ON notices (uid);
+CREATE TABLE watched (
+    uid INTEGER NOT NULL, seq INTEGER NOT NULL, due INTEGER NOT NULL, PRIMARY KEY (uid, seq)
+) WITHOUT ROWID;
+CREATE INDEX watched_by_due ON watched (due);
 "];

@@ -11,10 +11,12 @@ use crate::inbox::bounds::Bounds;
 use crate::inbox::model::{
     Millis, PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary, WaitingPage,
 };
+use crate::inbox::notices::{Notice, WantedNotices};
 use crate::inbox::store::{Operation, Outcome, Store, StoreError};
 
 use super::batch::Batch;
 use super::error::store_error;
+use super::notices;
 use super::open::{self, OpenError};
 use super::reads;
 use super::statements::Statements;
@@ -28,16 +30,18 @@ pub struct SqliteStore {
     bounds: Bounds,
     epoch: u64,
     totals: Totals,
+    wanted: WantedNotices,
 }
 
 impl SqliteStore {
     /// Opens the store at this path, which it creates where there is no file.
     pub fn open(path: &Path, bounds: Bounds) -> Result<Self, OpenError> {
         let (connection, epoch) = open::open(path)?;
-        let sql = "SELECT count(*), coalesce(sum(messages), 0), coalesce(sum(bytes), 0) FROM uids";
+        let sql = "SELECT count(*), coalesce(sum(messages), 0), coalesce(sum(bytes), 0), (SELECT count(*) FROM notices) FROM uids";
         let totals = connection.query_row(sql, [], |row| {
             let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-            Ok(Totals { uids: number(0)?, messages: number(1)?, bytes: number(2)? })
+            let (uids, messages, bytes, notices) = (number(0)?, number(1)?, number(2)?, number(3)?);
+            Ok(Totals { uids, messages, bytes, notices, lost_notices: 0 })
         });
         let failed =
             |error: rusqlite::Error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() };
@@ -45,7 +49,21 @@ impl SqliteStore {
         let file = fs::metadata(path)
             .map_err(|error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() })?;
         let file = (file.dev(), file.ino());
-        Ok(Self { connection, path: path.to_owned(), file, bounds, epoch, totals })
+        let wanted = WantedNotices::default();
+        Ok(Self { connection, path: path.to_owned(), file, bounds, epoch, totals, wanted })
+    }
+
+    /// Keeps these notices for PHP from now on, and gives up what it has of others.
+    pub fn want_notices(&mut self, wanted: WantedNotices) -> Result<(), StoreError> {
+        if wanted.undelivered_after.is_none() {
+            self.connection.execute("DELETE FROM watched", []).map_err(store_error)?;
+        }
+        if wanted.is_none() {
+            self.connection.execute("DELETE FROM notices", []).map_err(store_error)?;
+            self.totals.notices = 0;
+        }
+        self.wanted = wanted;
+        Ok(())
     }
 
     /// Writes a copy of the store to a file that does not exist yet, while the store goes on.
@@ -81,7 +99,8 @@ impl SqliteStore {
     /// Runs operations in one transaction, and gives with their outcomes what the store holds then.
     fn transact(&self, now: Millis, operations: &[Operation]) -> Result<(Vec<Outcome>, Totals)> {
         let transaction = self.connection.unchecked_transaction()?;
-        let mut batch = Batch::new(&self.connection, now, self.bounds, self.epoch, self.totals)?;
+        let mut batch =
+            Batch::new(&self.connection, now, (self.bounds, self.wanted), self.epoch, self.totals)?;
         let outcomes = operations.iter().map(|operation| batch.run(operation)).collect::<Result<_>>()?;
         let totals = batch.totals;
         drop(batch);
@@ -117,8 +136,16 @@ impl Store for SqliteStore {
     }
 
     fn progress(&mut self, producer: &Producer) -> Result<Option<u64>, StoreError> {
-        let batch = Batch::new(&self.connection, 0, self.bounds, self.epoch, self.totals);
+        let batch = Batch::new(&self.connection, 0, (self.bounds, self.wanted), self.epoch, self.totals);
         batch.and_then(|mut batch| batch.progress(producer)).map_err(store_error)
+    }
+
+    fn notices(&mut self, limit: usize, bytes: usize) -> Result<Vec<Notice>, StoreError> {
+        notices::notices(&mut Statements::new(&self.connection), limit, bytes).map_err(store_error)
+    }
+
+    fn has_undelivered(&mut self, now: Millis) -> Result<bool, StoreError> {
+        notices::has_undelivered(&mut Statements::new(&self.connection), now).map_err(store_error)
     }
 
     fn totals(&mut self) -> Result<Totals, StoreError> {

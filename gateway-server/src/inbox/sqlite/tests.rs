@@ -8,8 +8,10 @@ use rusqlite::Connection;
 
 use crate::inbox::bounds::{Bounds, DEFAULT_TTL};
 use crate::inbox::model::{Device, NewDevice, NewMessage, PageRequest};
+use crate::inbox::notices::WantedNotices;
 use crate::inbox::store::{Operation, Outcome, Store, StoreError};
 
+use super::schema::{APPLICATION_ID, MIGRATIONS};
 use super::{OpenError, SqliteStore};
 
 const UID: &[u8] = b"anna";
@@ -119,6 +121,36 @@ fn a_store_that_was_copied_back_has_another_epoch() {
     drop(store);
     let mut store = open(&path).unwrap();
     assert_eq!(state(&mut store).0, again);
+}
+
+#[test]
+fn a_store_of_an_earlier_version_is_brought_to_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let earlier = Connection::open(&path).unwrap();
+    earlier.execute_batch(MIGRATIONS[0]).unwrap();
+    earlier.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+    earlier.pragma_update(None, "user_version", 1).unwrap();
+    let rows = "INSERT INTO uids VALUES (1, CAST('anna' AS BLOB), 7, 2, 0, 0, 1, 5);
+        INSERT INTO messages VALUES (1, 1, 'old', 1, 9000000000000, 0, 0, NULL, NULL, CAST('hello' AS BLOB));";
+    earlier.execute_batch(rows).unwrap();
+    drop(earlier);
+    let mut store = open(&path).unwrap();
+    store.want_notices(WantedNotices { receipts: true, undelivered_after: Some(1) }).unwrap();
+    assert_eq!(state(&mut store).1, 1);
+    let ended = Operation::TellUndelivered { at_most: 10 };
+    let outcomes = store.apply(1, &[deliver("new", 1), ended.clone()]).unwrap();
+    assert!(matches!(outcomes[0], Outcome::Stored { seq: 2, .. }), "{outcomes:?}");
+    // What was stored before there was a watch is not watched.
+    store.apply(5, &[ended]).unwrap();
+    let ids: Vec<_> = store.notices(10, usize::MAX).unwrap().into_iter().map(|notice| notice.id).collect();
+    assert_eq!(ids, ["new".into()]);
+    drop(store);
+    // A server that wants none gives them up.
+    let mut store = open(&path).unwrap();
+    assert_eq!(store.totals().unwrap().notices, 1);
+    store.want_notices(WantedNotices::default()).unwrap();
+    assert_eq!((store.totals().unwrap().notices, store.notices(10, usize::MAX).unwrap()), (0, Vec::new()));
 }
 
 #[test]

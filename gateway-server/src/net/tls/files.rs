@@ -82,12 +82,25 @@ fn verifier(file: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn Client
         .map_err(|error| error.to_string())
 }
 
-pub(crate) fn authorities(file: &Path) -> Result<RootCertStore, String> {
+fn authorities(file: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
     Ok(roots)
+}
+
+/// Gives the authorities of a file, or without one those that the system trusts.
+pub(crate) fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
+    match file {
+        Some(path) => authorities(path).map_err(|reason| format!("{}: {reason}", path.display())),
+        None => {
+            let mut roots = RootCertStore::empty();
+            // A system may have certificates that cannot be used, which does no harm.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            Ok(roots)
+        }
+    }
 }
 
 /// Reads the certificates in a file, of which there must be at least one.

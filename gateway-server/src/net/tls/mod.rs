@@ -8,7 +8,7 @@ mod watch;
 pub use certificate::Certificate;
 pub use certificates::Certificates;
 pub use files::{CertificateError, Files};
-pub(crate) use files::{authorities, certificates, private_key};
+pub(crate) use files::{certificates, private_key, roots};
 pub use watch::watch;
 
 /// The first byte of a TLS connection: the record type of a handshake, with which every ClientHello begins.

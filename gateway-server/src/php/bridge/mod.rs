@@ -11,6 +11,7 @@ mod progress_file;
 mod refused_orders;
 mod session;
 mod worker;
+mod worker_notices;
 
 pub(super) use session::serve;
 pub(super) use worker::serve_again;

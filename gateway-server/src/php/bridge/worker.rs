@@ -12,6 +12,7 @@ use super::goodbye::hang_up;
 use super::in_flight::InFlight;
 use super::io::{Connection, Ended};
 use super::progress_file::ProgressFile;
+use super::worker_notices::{NoticesOfWorker, told};
 use crate::events::{Batch, Delivery, Event, REPLACED, WorkerConnection, encode_batch};
 use crate::php::backend::Backend;
 use crate::php::carry::attendance::{Presence, Rest};
@@ -61,6 +62,7 @@ pub(super) async fn serve(
         is_leaving: false,
         is_ending: false,
         progress_file: None,
+        notices: NoticesOfWorker::new(&backend.notices),
     };
     deliver(delivery, process, backend).await
 }
@@ -80,13 +82,14 @@ pub(in crate::php) async fn serve_again(
     slot.prove();
     let mut delivery = Delivery::rejoin(&backend.workers, backend.gateway.hub(), &at_rest.name)?;
     let in_flight = InFlight::again(&mut at_rest);
+    let notices = NoticesOfWorker::again(&backend.notices, at_rest.notices);
     let progress_file = progress_file.map(ProgressFile::of);
     let Some(socket) = socket else {
         tokio::select! {
             biased;
             () = delivery.replaced() => {}
             () = backend.attendance.called(Rest::Everybody) => {
-                return Some(rest(delivery.name(), (&[], &[]), &in_flight, progress_file, at_rest.is_leaving, None));
+                return Some(rest(delivery.name(), (&[], &[]), (&in_flight, &notices), progress_file, at_rest.is_leaving, None));
             }
             () = tokio::time::sleep(ABSENCE), if !at_rest.is_leaving => {}
             () = std::future::ready(()), if at_rest.is_leaving => {}
@@ -104,6 +107,7 @@ pub(in crate::php) async fn serve_again(
         is_leaving: at_rest.is_leaving,
         is_ending: false,
         progress_file,
+        notices,
     };
     match deliver(delivery, process, backend).await {
         Ok(Some(at_rest)) => return Some(at_rest),
@@ -134,13 +138,13 @@ async fn deliver(
         result = Some(delivery.run(&mut process).await);
     }
     let Some(result) = result else {
-        let Process { connection, in_flight, is_leaving, progress_file, .. } = process;
+        let Process { connection, in_flight, is_leaving, progress_file, notices, .. } = process;
         let socket = if connection.socket.can_travel() { connection.socket.duplicate().ok() } else { None };
         let socket = socket.map(OwnedFd::from);
         return Ok(Some(rest(
             delivery.name(),
             connection.at_rest(),
-            &in_flight,
+            (&in_flight, &notices),
             progress_file,
             is_leaving,
             socket,
@@ -154,7 +158,7 @@ async fn deliver(
 fn rest(
     name: &str,
     unfinished: (&[u8], &[u8]),
-    in_flight: &InFlight,
+    (in_flight, notices): (&InFlight, &NoticesOfWorker),
     progress_file: Option<ProgressFile>,
     is_leaving: bool,
     socket: Option<OwnedFd>,
@@ -167,6 +171,7 @@ fn rest(
         is_leaving,
         has_socket: socket.is_some(),
         has_progress_file: progress_file.is_some(),
+        notices: notices.rest(),
         ..WorkerAtRest::default()
     };
     in_flight.rest(&mut at_rest);
@@ -211,6 +216,7 @@ struct Process<'a> {
     is_ending: bool,
     /// Where the process counts the events that it has begun, which may be more than it has said.
     progress_file: Option<ProgressFile>,
+    notices: NoticesOfWorker,
 }
 
 impl WorkerConnection for Process<'_> {
@@ -231,6 +237,10 @@ impl WorkerConnection for Process<'_> {
                 // A process that does not read its pongs gets no more of them than it reads.
                 WorkerToServer::Ping if self.connection.has_output() => {}
                 WorkerToServer::Ping => self.tell(&ServerToWorker::Pong)?,
+                WorkerToServer::TakeNotices => self.notices.wanted(),
+                WorkerToServer::NoticesDone { number } => {
+                    self.notices.done(number).map_err(Ended::Refused)?;
+                }
                 WorkerToServer::Leave if !self.is_leaving => {
                     self.is_leaving = true;
                     self.tell(&ServerToWorker::End)?;
@@ -244,7 +254,10 @@ impl WorkerConnection for Process<'_> {
     }
 
     fn has_left(&self) -> bool {
-        (self.is_leaving || self.is_ending) && self.in_flight.is_done() && !self.connection.has_output()
+        (self.is_leaving || self.is_ending)
+            && self.in_flight.is_done()
+            && self.notices.is_done()
+            && !self.connection.has_output()
     }
 
     /// A batch is done once the process has handled it.
@@ -265,7 +278,15 @@ impl WorkerConnection for Process<'_> {
     }
 
     async fn exchange(&mut self) -> Result<(), Ended> {
-        self.connection.exchange().await
+        let takes_notices = self.notices.has_room() && self.has_room();
+        let held = tokio::select! {
+            biased;
+            result = self.connection.exchange() => return result,
+            held = self.notices.next(), if takes_notices => held,
+        };
+        self.tell(&ServerToWorker::Notices(told(&held)))?;
+        self.notices.hold(held);
+        Ok(())
     }
 
     fn replaced(&mut self) -> Ended {

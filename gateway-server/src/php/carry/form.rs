@@ -102,6 +102,9 @@ pub(in crate::php) struct WorkerAtRest {
     pub(in crate::php) has_socket: bool,
     /// The file travels in which the process counts the events that it has begun. It has no name any more.
     pub(in crate::php) has_progress_file: bool,
+    /// The process takes notices of the inbox; the number of the batch that is with it, or 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::php) notices: Option<u64>,
 }
 
 impl StateAtRest {
@@ -223,6 +226,7 @@ mod tests {
             done: 10,
             has_socket: true,
             has_progress_file: true,
+            notices: None,
         };
         CarriedState {
             written_at: 1_000_000_007,

@@ -88,6 +88,7 @@ fn settings_of_port() -> RegisterPortSettings {
 fn backend(gateway: &Arc<Gateway>, instance: u64) -> Arc<Backend> {
     let logins = Arc::new(LoginLimits::new(Secret::default()));
     Arc::new(Backend {
+        notices: Arc::default(),
         gateway: Arc::clone(gateway),
         bridge: Bridge::new(Arc::clone(&logins), instance),
         gatewayworker: GatewayWorker::new(logins, NODE),

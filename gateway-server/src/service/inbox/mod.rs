@@ -2,7 +2,9 @@
 
 mod answers;
 mod durable;
+mod notices;
 mod post;
 
 pub use durable::Kept;
+pub use notices::{NoticeTeller, Told};
 pub use post::HubPost;
