@@ -161,6 +161,10 @@ impl Worker {
 
     /// Closes the store, so that another process can open it, and waits for what comes after that.
     fn pause(&mut self, pause: Pause) -> AfterPause {
+        // What connections without acknowledgements were sent goes on with them in the other process, which does not send it again.
+        for connection in self.delivery.untaken() {
+            self.delivery.taken(connection, self.now);
+        }
         self.do_group(Group::default());
         self.store = None;
         pause.wait()

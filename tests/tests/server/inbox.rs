@@ -345,6 +345,39 @@ fn threads(server: &Server) -> anyhow::Result<usize> {
     Ok(names.filter(|name| name.trim() == "inbox").count())
 }
 
+/// The outbox of a plain client goes on with it, so what is in there is not sent again.
+#[tokio::test]
+async fn an_upgrade_sends_no_plain_client_anything_twice() -> anyhow::Result<()> {
+    const MESSAGES: usize = 20;
+    let store = Store::new()?;
+    let (mut server, mut php) = store.start().await?;
+    let mut client = Client::connect(server.websocket).await?;
+    php.bind(client.id, "lea").await?;
+    // The client reads nothing, and its kernel takes no more.
+    let filler = "f".repeat(1 << 20);
+    for _ in 0..12 {
+        php.send_to_uid("lea", &filler).await?;
+    }
+    for number in 0..MESSAGES {
+        php.deliver("lea", &format!("m{number}"), &format!("message {number}")).await?;
+    }
+    php.acked().await?;
+    eventually("what waits", MESSAGES as i64, async || Ok(waiting(&mut php, "lea").await?[0].1)).await?;
+    server.upgrade().await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    php.deliver("lea", "last", "last").await?;
+    let mut got = Vec::new();
+    while got.last().is_none_or(|text| text != "last") {
+        let text = client.text().await?.to_string();
+        if text != filler {
+            got.push(text);
+        }
+    }
+    let sent = (0..MESSAGES).map(|number| format!("message {number}")).chain(["last".to_owned()]);
+    assert_eq!(got, sent.collect::<Vec<_>>());
+    nothing_waits(&mut php, "lea").await
+}
+
 #[tokio::test]
 async fn a_server_without_a_store_says_so() -> anyhow::Result<()> {
     let store = Store::new()?;

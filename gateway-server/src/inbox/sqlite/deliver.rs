@@ -107,7 +107,8 @@ impl Batch<'_> {
         while uid.messages > 0
             && (uid.messages >= self.bounds.messages || uid.bytes + bytes > self.bounds.bytes)
         {
-            let sql = "SELECT seq, expires, for_all FROM messages WHERE uid = ? AND payload IS NOT NULL ORDER BY seq LIMIT 1";
+            let sql = "SELECT seq, expires, for_all FROM messages INDEXED BY messages_with_payload
+                WHERE uid = ? AND payload IS NOT NULL ORDER BY seq LIMIT 1";
             let oldest = self.statements.first(sql, [uid.key], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?.cast_unsigned(), row.get::<_, bool>(2)?))
             })?;

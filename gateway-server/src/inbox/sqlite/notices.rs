@@ -12,17 +12,22 @@ use super::rows::{DeviceRow, UidRow};
 use super::statements::Statements;
 
 impl Batch<'_> {
-    /// Has PHP told that a device has received those messages behind one position and up to another that were written to it.
+    /// Has PHP told that a device has received those messages behind a position and up to its acknowledgement that were written to it.
     pub(super) fn tell_received(&mut self, uid: &UidRow, device: &DeviceRow, after: u64) -> Result<()> {
         if !self.wanted.receipts {
             return Ok(());
         }
-        let sql = "SELECT seq FROM messages WHERE uid = ? AND seq > ? AND seq <= ? ORDER BY seq";
-        let range = params![uid.key, after.cast_signed(), device.acknowledged.cast_signed()];
+        let before_it = "SELECT seq FROM messages INDEXED BY messages_for_all
+            WHERE uid = ? AND seq > ? AND seq <= ? AND for_all = 1 ORDER BY seq";
+        let for_it = "SELECT seq FROM messages WHERE uid = ? AND seq > ? AND seq <= ? ORDER BY seq";
+        let floor = device.floor.clamp(after, device.acknowledged);
         let fact = Fact::Received { device: device.device.clone(), at: self.now };
-        for seq in self.statements.all(sql, range, |row| row.get::<_, i64>(0))? {
-            if self.was_written(uid, device, seq)? {
-                self.tell(uid.key, seq, &fact)?;
+        for (sql, after, up_to) in [(before_it, after, floor), (for_it, floor, device.acknowledged)] {
+            let range = params![uid.key, after.cast_signed(), up_to.cast_signed()];
+            for seq in self.statements.all(sql, range, |row| row.get::<_, i64>(0))? {
+                if self.was_written(uid, device, seq)? {
+                    self.tell(uid.key, seq, &fact)?;
+                }
             }
         }
         Ok(())

@@ -23,7 +23,7 @@ pub(super) fn waiting(
     let devices = DeviceRow::of(statements, uid.key)?;
     let Some(device) = devices.into_iter().find(|known| known.device == *device) else { return Ok(page) };
     let after = i64::try_from((*after).max(device.acknowledged)).unwrap_or(i64::MAX);
-    let sql = "SELECT seq, id, payload, is_binary, stored, expires FROM messages
+    let sql = "SELECT seq, id, payload, is_binary, stored, expires FROM messages INDEXED BY messages_with_payload
         WHERE uid = ? AND seq > ? AND payload IS NOT NULL AND expires > ? AND (for_all OR seq > ?) ORDER BY seq";
     page.lost = device.lost;
     let parameters = params![uid.key, after, now.cast_signed(), device.floor.cast_signed()];
@@ -117,7 +117,7 @@ pub(super) fn inbox_of(
     let Some(uid) = UidRow::find(statements, uid)? else { return Ok(None) };
     let mut devices = Vec::new();
     for device in DeviceRow::of(statements, uid.key)? {
-        let sql = "SELECT count(*) FROM messages
+        let sql = "SELECT count(*) FROM messages INDEXED BY messages_with_payload
             WHERE uid = ? AND seq > ? AND payload IS NOT NULL AND expires > ? AND (for_all OR seq > ?)";
         let numbers = [device.acknowledged, now, device.floor].map(u64::cast_signed);
         let waiting = statements

@@ -13,6 +13,9 @@ pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
 /// (`sort` 0: written, 1: received), or which message it has read (2); a message was received when the first mark at or behind its
 /// position was made.
 ///
+/// What waits is found by `messages_with_payload`, and what is for devices that come later by `messages_for_all`, as there may be many
+/// more rows before it.
+///
 /// `notices` are for PHP, and go once it has them; `watched` are the messages that no device has acknowledged, with the time at which
 /// PHP is told of them.
 pub(super) const MIGRATIONS: [&str; 2] = ["
@@ -51,4 +54,6 @@ CREATE TABLE watched (
     uid INTEGER NOT NULL, seq INTEGER NOT NULL, due INTEGER NOT NULL, PRIMARY KEY (uid, seq)
 ) WITHOUT ROWID;
 CREATE INDEX watched_by_due ON watched (due);
+CREATE INDEX messages_with_payload ON messages (uid, seq) WHERE payload IS NOT NULL;
+CREATE INDEX messages_for_all ON messages (uid, seq) WHERE for_all = 1;
 "];
