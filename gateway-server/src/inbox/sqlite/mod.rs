@@ -5,6 +5,7 @@ mod deliver;
 mod devices;
 mod error;
 mod expire;
+mod marker;
 mod notices;
 mod open;
 mod reads;

@@ -1,14 +1,13 @@
 //! The opening of the database: whose it is, whether it is free, its version, and whether it is the one that was closed last.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::batch::random;
+use super::marker::Marker;
 use super::schema::{APPLICATION_ID, MIGRATIONS, VERSION};
 
 /// The memory that SQLite may take for pages, in KiB.
@@ -29,8 +28,8 @@ pub enum OpenError {
     Failed { path: PathBuf, reason: String },
 }
 
-/// Opens a store, which it creates where there is no file, and gives it with its random epoch.
-pub(super) fn open(path: &Path) -> Result<(Connection, u64), OpenError> {
+/// Opens a store, which it creates where there is no file, and gives it with its marker.
+pub(super) fn open(path: &Path) -> Result<(Connection, Marker), OpenError> {
     let failed = |reason: String| OpenError::Failed { path: path.to_owned(), reason };
     let sqlite = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(path.to_owned()),
@@ -45,9 +44,9 @@ pub(super) fn open(path: &Path) -> Result<(Connection, u64), OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
     prepare(&connection, path).map_err(sqlite)??;
-    let epoch =
-        continue_epoch(&connection, path).map_err(sqlite)?.map_err(|error| failed(error.to_string()))?;
-    Ok((connection, epoch))
+    let marker =
+        Marker::open(&connection, path).map_err(sqlite)?.map_err(|error| failed(error.to_string()))?;
+    Ok((connection, marker))
 }
 
 /// Makes an empty file where there is none. What waits for users is nobody else's to read; SQLite gives its other files the same mode.
@@ -88,61 +87,10 @@ fn prepare(connection: &Connection, path: &Path) -> rusqlite::Result<Result<(), 
     Ok(Ok(()))
 }
 
-/// Gives the epoch of the store: a new one if the database is another than the one that was here last, as after a restore.
-///
-/// That is told by a marker, which stands in the database and in a file beside it and is new with each opening and closing.
-fn continue_epoch(connection: &Connection, path: &Path) -> rusqlite::Result<io::Result<u64>> {
-    let mut found = connection.prepare("SELECT epoch, marker FROM about")?;
-    let found = found.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.next().transpose()?;
-    let epoch = match found {
-        Some((epoch, marker)) if read_marker(path) == Some(marker) => epoch,
-        _ => random()?,
-    };
-    Ok(renew_marker(connection, path, epoch)?.map(|()| epoch.cast_unsigned()))
-}
-
-/// Writes a new marker to the file and to the database.
-pub(super) fn renew_marker(
-    connection: &Connection,
-    path: &Path,
-    epoch: i64,
-) -> rusqlite::Result<io::Result<()>> {
-    // Zero is the marker of copies.
-    let marker = random()? | 1;
-    if let Err(error) = write_marker(path, marker) {
-        return Ok(Err(error));
-    }
-    let sql = "INSERT OR REPLACE INTO about (one, epoch, marker) VALUES (1, ?, ?)";
-    connection.execute(sql, params![epoch, marker])?;
-    Ok(Ok(()))
-}
-
 /// Writes a copy of the store to a file that does not exist yet. Where the copy is restored, pages are told of a new epoch.
 pub(super) fn copy(connection: &Connection, to: &Path) -> rusqlite::Result<()> {
     let name = to.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(to.to_owned()))?;
     connection.execute("VACUUM INTO ?", [name])?;
     Connection::open(to)?.execute("UPDATE about SET marker = 0", [])?;
     Ok(())
-}
-
-/// Gives the path of the file beside the database that has the marker.
-fn marker_path(path: &Path, end: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(end);
-    name.into()
-}
-
-fn read_marker(path: &Path) -> Option<i64> {
-    let text = fs::read_to_string(marker_path(path, "-epoch")).ok()?;
-    u64::from_str_radix(text.trim(), 16).ok().map(u64::cast_signed)
-}
-
-fn write_marker(path: &Path, marker: i64) -> io::Result<()> {
-    let new = marker_path(path, "-epoch.new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    writeln!(file, "{:016x}", marker.cast_unsigned())?;
-    file.sync_all()?;
-    fs::rename(&new, marker_path(path, "-epoch"))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -55,5 +55,6 @@ CREATE TABLE watched (
 ) WITHOUT ROWID;
 CREATE INDEX watched_by_due ON watched (due);
 CREATE INDEX messages_with_payload ON messages (uid, seq) WHERE payload IS NOT NULL;
+ALTER TABLE about ADD COLUMN commits INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX messages_for_all ON messages (uid, seq) WHERE for_all = 1;
 "];

@@ -16,6 +16,7 @@ use crate::inbox::store::{Operation, Outcome, Store, StoreError};
 
 use super::batch::Batch;
 use super::error::store_error;
+use super::marker::Marker;
 use super::notices;
 use super::open::{self, OpenError};
 use super::reads;
@@ -28,7 +29,7 @@ pub struct SqliteStore {
     /// The device and the number of the file that is open.
     file: (u64, u64),
     bounds: Bounds,
-    epoch: u64,
+    marker: Marker,
     totals: Totals,
     wanted: WantedNotices,
 }
@@ -36,7 +37,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the store at this path, which it creates where there is no file.
     pub fn open(path: &Path, bounds: Bounds) -> Result<Self, OpenError> {
-        let (connection, epoch) = open::open(path)?;
+        let (connection, marker) = open::open(path)?;
         let sql = "SELECT count(*), coalesce(sum(messages), 0), coalesce(sum(bytes), 0), (SELECT count(*) FROM notices) FROM uids";
         let totals = connection.query_row(sql, [], |row| {
             let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
@@ -50,7 +51,7 @@ impl SqliteStore {
             .map_err(|error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() })?;
         let file = (file.dev(), file.ino());
         let wanted = WantedNotices::default();
-        Ok(Self { connection, path: path.to_owned(), file, bounds, epoch, totals, wanted })
+        Ok(Self { connection, path: path.to_owned(), file, bounds, marker, totals, wanted })
     }
 
     /// Keeps these notices for PHP from now on, and gives up what it has of others.
@@ -92,6 +93,11 @@ impl SqliteStore {
     }
 
     #[cfg(test)]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.marker.epoch
+    }
+
+    #[cfg(test)]
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
@@ -100,10 +106,11 @@ impl SqliteStore {
     fn transact(&self, now: Millis, operations: &[Operation]) -> Result<(Vec<Outcome>, Totals)> {
         let transaction = self.connection.unchecked_transaction()?;
         let mut batch =
-            Batch::new(&self.connection, now, (self.bounds, self.wanted), self.epoch, self.totals)?;
+            Batch::new(&self.connection, now, (self.bounds, self.wanted), self.marker.epoch, self.totals)?;
         let outcomes = operations.iter().map(|operation| batch.run(operation)).collect::<Result<_>>()?;
         let totals = batch.totals;
         drop(batch);
+        self.marker.count(&self.connection)?;
         transaction.commit()?;
         Ok((outcomes, totals))
     }
@@ -113,6 +120,7 @@ impl Store for SqliteStore {
     fn apply(&mut self, now: Millis, operations: &[Operation]) -> Result<Vec<Outcome>, StoreError> {
         self.is_there()?;
         let (outcomes, totals) = self.transact(now, operations).map_err(store_error)?;
+        self.marker.committed();
         self.totals = totals;
         Ok(outcomes)
     }
@@ -128,7 +136,7 @@ impl Store for SqliteStore {
 
     fn inbox_of(&mut self, now: Millis, uid: &[u8]) -> Result<Option<UidInbox>, StoreError> {
         let statements = &mut Statements::new(&self.connection);
-        reads::inbox_of(statements, now, self.epoch, uid).map_err(store_error)
+        reads::inbox_of(statements, now, self.marker.epoch, uid).map_err(store_error)
     }
 
     fn uids(&mut self, after: &[u8], limit: usize) -> Result<Vec<UidSummary>, StoreError> {
@@ -136,7 +144,8 @@ impl Store for SqliteStore {
     }
 
     fn progress(&mut self, producer: &Producer) -> Result<Option<u64>, StoreError> {
-        let batch = Batch::new(&self.connection, 0, (self.bounds, self.wanted), self.epoch, self.totals);
+        let batch =
+            Batch::new(&self.connection, 0, (self.bounds, self.wanted), self.marker.epoch, self.totals);
         batch.and_then(|mut batch| batch.progress(producer)).map_err(store_error)
     }
 
@@ -154,7 +163,7 @@ impl Store for SqliteStore {
 
     fn probe(&mut self) -> Result<(), StoreError> {
         self.is_there()?;
-        let written = open::renew_marker(&self.connection, &self.path, self.epoch.cast_signed());
+        let written = self.marker.renew(&self.connection);
         written.map_err(store_error)?.map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 StoreError::DiskFull(error.to_string())
@@ -171,6 +180,6 @@ impl Drop for SqliteStore {
     fn drop(&mut self) {
         // Without a new marker, a copy that was made while the store was open would pass for the store itself. Where the disk
         // does not take it any more, nothing else can be done.
-        let _ = open::renew_marker(&self.connection, &self.path, self.epoch.cast_signed());
+        let _ = self.marker.renew(&self.connection);
     }
 }

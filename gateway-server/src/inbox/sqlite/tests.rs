@@ -1,7 +1,7 @@
 //! The database as a file: who may open it, copies of it, and disks that fail.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use rusqlite::Connection;
@@ -123,6 +123,44 @@ fn a_store_that_was_copied_back_has_another_epoch() {
     assert_eq!(state(&mut store).0, again);
 }
 
+/// Copies a file while another process, as it were, has it open: to open it here would drop the locks.
+fn plain_copy(from: &Path, to: &Path) {
+    let copied = std::process::Command::new("cp").args([from, to]).status().unwrap();
+    assert!(copied.success());
+}
+
+#[test]
+fn a_plain_copy_that_is_put_back_after_a_kill_has_another_epoch_and_a_kill_alone_has_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, copy] = ["store", "copy"].map(|name| folder.path().join(name));
+    let beside = |path: &Path, end: &str| PathBuf::from(format!("{}{end}", path.display()));
+    let mut store = open(&path).unwrap();
+    store.apply(1, &[deliver("a", 10)]).unwrap();
+    let (epoch, _) = state(&mut store);
+    for end in ["", "-wal"] {
+        plain_copy(&beside(&path, end), &beside(&copy, end));
+    }
+    store.apply(1, &[deliver("b", 10)]).unwrap();
+    // A process that is killed closes nothing.
+    let killed = folder.path().join("killed");
+    for end in ["", "-wal", "-epoch"] {
+        plain_copy(&beside(&path, end), &beside(&killed, end));
+    }
+    let mut store = open(&killed).unwrap();
+    assert_eq!(state(&mut store), (epoch, 2));
+    drop(store);
+
+    // The copy is put in the place of what was killed, whose marker is still there.
+    for end in ["", "-wal"] {
+        plain_copy(&beside(&copy, end), &beside(&killed, end));
+    }
+    plain_copy(&beside(&path, "-epoch"), &beside(&killed, "-epoch"));
+    let mut store = open(&killed).unwrap();
+    let (restored, messages) = state(&mut store);
+    assert_eq!(messages, 1);
+    assert_ne!(restored, epoch);
+}
+
 #[test]
 fn a_store_of_an_earlier_version_is_brought_to_this_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -131,6 +169,8 @@ fn a_store_of_an_earlier_version_is_brought_to_this_one() {
     earlier.execute_batch(MIGRATIONS[0]).unwrap();
     earlier.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
     earlier.pragma_update(None, "user_version", 1).unwrap();
+    earlier.execute_batch("INSERT INTO about VALUES (1, 7, 9)").unwrap();
+    fs::write(folder.path().join("store-epoch"), "0000000000000009\n").unwrap();
     let rows = "INSERT INTO uids VALUES (1, CAST('anna' AS BLOB), 7, 2, 0, 0, 1, 5);
         INSERT INTO messages VALUES (1, 1, 'old', 1, 9000000000000, 0, 0, NULL, NULL, CAST('hello' AS BLOB));";
     earlier.execute_batch(rows).unwrap();
@@ -138,6 +178,7 @@ fn a_store_of_an_earlier_version_is_brought_to_this_one() {
     let mut store = open(&path).unwrap();
     store.want_notices(WantedNotices { receipts: true, undelivered_after: Some(1) }).unwrap();
     assert_eq!(state(&mut store).1, 1);
+    assert_eq!(store.epoch(), 7);
     let ended = Operation::TellUndelivered { at_most: 10 };
     let outcomes = store.apply(1, &[deliver("new", 1), ended.clone()]).unwrap();
     assert!(matches!(outcomes[0], Outcome::Stored { seq: 2, .. }), "{outcomes:?}");
