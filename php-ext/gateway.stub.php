@@ -693,6 +693,18 @@ class Gateway
     }
 
     /**
+     * Waits until the gateways have confirmed everything that this process has sent, and says whether they have: for programs that run for
+     * long, such as a queue's worker or a server of many requests, whose end of a request PHP does not see. What a gateway has refused is a
+     * warning, as at the next call. What is not confirmed in time is delivered all the same, later.
+     *
+     * @param float|null $timeout how many seconds to wait at most; 0 only looks, and null stands for `gateway.flush_timeout`
+     * @return bool
+     */
+    public static function flush(?float $timeout = null)
+    {
+    }
+
+    /**
      * The last error of this request: the text of the exception or warning, also where `gateway.on_error = silent`
      * raised none.
      *

@@ -102,6 +102,20 @@ pub(crate) fn end_request() -> Result<(), Failure> {
     reports.tell()
 }
 
+/// Waits for the gateways to confirm all orders of this process, as long as `timeout` or else `gateway.flush_timeout`, and says whether they
+/// have. Orders that are not confirmed are delivered later.
+pub(crate) fn flush(timeout: Option<Duration>) -> Result<bool, Failure> {
+    let mut reports = LateReports::default();
+    let is_done = LINKS.with_borrow_mut(|links| {
+        links.send_batches();
+        let is_done = links.confirm(timeout.unwrap_or_else(ini::flush_timeout));
+        reports.notices.extend(links.iter().flat_map(Link::take_notices));
+        is_done
+    });
+    reports.tell()?;
+    Ok(is_done)
+}
+
 /// Runs at the process's end, when no PHP error can be raised any more. It waits even where requests do not, since there is no
 /// later moment.
 pub(crate) fn end() {

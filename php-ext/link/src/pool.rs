@@ -94,6 +94,16 @@ impl LinkPool {
         unconfirmed
     }
 
+    /// Waits, at most for `timeout` altogether, until every order that was handed over is confirmed, and says whether they are. What is not
+    /// is reported by a later flush.
+    pub fn confirm(&mut self, timeout: Duration) -> bool {
+        self.forget_parent_links();
+        let left = remaining(timeout);
+        // All of them are waited for, also behind one that does not answer.
+        let waiting = self.links.iter().filter(|link| link.flush_unless_silent(left()).is_some()).count();
+        waiting == 0
+    }
+
     /// Flushes and closes all links, within `flush` altogether, and gives what could not be delivered.
     pub fn close(&mut self, flush: Duration) -> Vec<Unconfirmed> {
         self.forget_parent_links();

@@ -1,12 +1,24 @@
-//! Methods that tell how earlier calls ended: `lastError()` and `stats()`.
+//! Methods that tell how earlier calls ended: `flush()`, `lastError()` and `stats()`.
+
+use std::time::Duration;
 
 use super::method::methods;
+use crate::args::Timeout;
 use crate::errors;
 use crate::process;
 use crate::skipped;
 use crate::values::{self, PhpArray};
 
 methods! {
+    fn flush(call, timeout: Timeout = null) -> bool {
+        let _ = call;
+        let wait = |seconds| {
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|_| Failure::Exception("the time to wait must be 0 seconds or more, and finite".to_owned()))
+        };
+        process::flush(timeout.0.map(wait).transpose()?)
+    }
+
     fn lastError(call) -> Option<String> {
         let _ = call;
         Ok(errors::last())

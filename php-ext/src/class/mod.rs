@@ -32,7 +32,7 @@ use crate::{class_entries, ini, values};
 ///
 /// The engine lets a subclass change the arguments only of constructors, so these methods are flagged as constructors. This has
 /// no other effect, since a class notes separately which method is its constructor; but `#[\Override]` does not work for them.
-const OVERRIDDEN_AT_WILL: [&str; 23] = [
+const OVERRIDDEN_AT_WILL: [&str; 24] = [
     "sendToAll",
     "sendToGroup",
     "closeUid",
@@ -54,6 +54,7 @@ const OVERRIDDEN_AT_WILL: [&str; 23] = [
     "receipt",
     "inboxOf",
     "forget",
+    "flush",
     "lastError",
     "stats",
 ];

@@ -62,6 +62,7 @@ use yii\web\User;
  * @method bool setSocketSession(string $client_id, string $session_str)
  * @method array<string, array<mixed>> getAllClientSessions(string|int $group = '')
  * @method array<string, array<mixed>> getClientSessionsByGroup(string|int|array<string|int> $group)
+ * @method bool flush(?float $timeout = null)
  * @method ?string lastError()
  * @method array<string, int|string|null> stats()
  */
