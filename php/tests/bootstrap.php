@@ -7,7 +7,9 @@ declare(strict_types=1);
 define('YII_DEBUG', true);
 require __DIR__ . '/../example/yii2/bootstrap.php';
 Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../src/yii2');
+Yii::setAlias('@PushGateway/Webhook', __DIR__ . '/../src/webhook');
 Yii::setAlias('@PushGateway/Worker', __DIR__ . '/../src/worker');
-foreach (['TestCase', 'Visitor', 'UnpublishedAssets', 'OldClient', 'PrintedController'] as $class) {
+$classes = ['TestCase', 'Visitor', 'UnpublishedAssets', 'OldClient', 'PrintedController', 'SignedWebhook', 'PostedWebhook'];
+foreach ([...$classes, 'WebhookController'] as $class) {
     require __DIR__ . "/$class.php";
 }
