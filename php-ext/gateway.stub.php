@@ -576,9 +576,11 @@ class Gateway
      * @param array<string|int> $groups to join at once
      * @param array<mixed> $session of arrays, strings, numbers, bools and null; whoever has the token can read it
      * @param bool $once it is good for one connection only, so that a page that reconnects needs another one
+     * @param string|null $device the name of the page's device, 1 to 64 bytes, for which messages are kept by {@see Gateway::deliverToUid()};
+     *     null leaves it to the page
      * @return string
      */
-    public static function token(mixed $uid, int $ttl = 3600, array $groups = [], array $session = [], bool $once = false)
+    public static function token(mixed $uid, int $ttl = 3600, array $groups = [], array $session = [], bool $once = false, ?string $device = null)
     {
     }
 

@@ -731,6 +731,17 @@ Gateway::token($once)
         false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long
     TypeError: must be of type bool …
         object, closure, enum, generator, says '', says text, says id, throws, open, closed, cycle, any array
+Gateway::token($device)
+    text
+        null, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '0', '-', 'text', id, says text, says id
+    PushGateway\GatewayException: no token was made: dev must have 1 to 64 bytes
+        false, '', long, says ''
+    PushGateway\GatewayException: no token was made: it cannot carry text that is not UTF-8
+        bytes
+    TypeError: must be of type ?string …
+        object, closure, enum, generator, open, closed, cycle, any array
+    DomainException: thrown
+        throws
 Gateway::sendToUidCounted($message) Gateway::sendToGroupCounted($message) Gateway::ask($message)
     array
         null, false, true, 0, -1, PHP_INT_MIN, 0.0, -0.0, 1.5, NAN, INF, '', '0', '-', 'text', bytes, id, long, says

@@ -99,6 +99,15 @@ class Mine extends Gateway
     }
 }
 
+// A program of an earlier version of this class knows tokens without a device.
+class Earlier extends Gateway
+{
+    public static function token(mixed $uid, int $ttl = 3600, array $groups = [], array $session = [], bool $once = false)
+    {
+        return 'earlier ' . substr_count(parent::token($uid, $ttl, $groups, $session, $once), '.');
+    }
+}
+
 class Grandchild extends Oldest
 {
     public static function sendToUid($uid, $message, $more = 1)
@@ -124,6 +133,8 @@ foreach ($client->receiveMany(7) as $message) {
 }
 var_dump(Oldest::isUidsOnline([7]), Oldest::batchGetClientIdCountByGroup(['g']));
 echo Mine::token(['name' => 'Ann']), ', ', Mine::stats('all', 'stats'), ', ', Mine::destroyClient(), "\n";
+Gateway::$tokenKey = 'a key';
+echo Earlier::token('ann'), "\n";
 var_dump(Newest::closeClient($client->id, 'bye'), $client->receive());
 
 $method = new ReflectionMethod('Gateway', 'sendToUid');
@@ -147,6 +158,7 @@ array(1) {
   int(0)
 }
 token of Ann, stats of all, destroyed
+earlier 2
 bool(true)
 string(3) "bye"
 bool(false)

@@ -39,6 +39,7 @@ $ttl = 5;
 echo json_encode(claims(Gateway::token('ann', 5, ['a', 7], ['x' => ['y' => [1, null, 2.5]], 3 => false]))), "\n";
 $claims = claims(Gateway::token('ann', ttl: 5, once: true));
 var_dump(strlen($claims['jti']), $claims['jti'] !== claims(Gateway::token('ann', 5, once: true))['jti']);
+echo json_encode(claims(Gateway::token('ann', 5, device: "Ann's phone"))), "\n";
 
 $loop = [];
 $loop['self'] = &$loop;
@@ -50,6 +51,9 @@ complains(fn () => Gateway::token('ann', 5, [], $loop));
 complains(fn () => Gateway::token('ann', 5, [], ['nan' => NAN]));
 complains(fn () => Gateway::token('ann', 5, ['']));
 complains(fn () => Gateway::token('ann', 5, [], ['x' => str_repeat('x', 9000)]));
+complains(fn () => Gateway::token('ann', device: ''));
+complains(fn () => Gateway::token('ann', device: str_repeat('x', 65)));
+complains(fn () => Gateway::token('ann', device: "\xff"));
 complains(fn () => Gateway::token(''));
 ob_start();
 phpinfo(INFO_MODULES);
@@ -70,6 +74,9 @@ bool(true)
 string(27) "{"typ":"JWT","alg":"HS256"}"
 int(32)
 bool(true)
+bool(true)
+string(27) "{"typ":"JWT","alg":"HS256"}"
+{"sub":"ann","exp":true,"dev":"Ann's phone"}
 PushGateway\GatewayException: a token's time must be a second or more
 TypeError: PushGateway\Gateway::token(): Argument #2 ($ttl) must be of type int, string given
 PushGateway\GatewayException: no token was made: it cannot carry text that is not UTF-8
@@ -78,6 +85,9 @@ PushGateway\GatewayException: no token was made: it cannot carry arrays more tha
 PushGateway\GatewayException: no token was made: it cannot carry a number that is infinite or none
 PushGateway\GatewayException: no token was made: each of groups must have 1 to 1024 bytes
 PushGateway\GatewayException: no token was made: it has %d bytes, more than the 8192 allowed
+PushGateway\GatewayException: no token was made: dev must have 1 to 64 bytes
+PushGateway\GatewayException: no token was made: dev must have 1 to 64 bytes
+PushGateway\GatewayException: no token was made: it cannot carry text that is not UTF-8
 
 Warning: PushGateway\Gateway::token(): the uid is empty, so no token was made; give a uid that is not '', '0', 0, null, false or [] in %s on line %d
 string(0) ""

@@ -31,6 +31,23 @@ impl Argument for Text {
     }
 }
 
+/// An optional string; null stands for none.
+impl Argument for Option<Text> {
+    const TYPE: DataType = DataType::String;
+    const NULLABLE: bool = true;
+
+    fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
+        if value.is_null() {
+            return Ok(None);
+        }
+        text(value, position, c"?string").map(|string| Some(Text(string)))
+    }
+
+    fn when_omitted() -> Option<Self> {
+        Some(None)
+    }
+}
+
 /// The message of a send: a scalar as its string, under strict_types too, null as the word `null` and an array as the JSON that
 /// GatewayWorker sends.
 pub(crate) struct Message(HeldString);

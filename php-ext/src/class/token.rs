@@ -6,13 +6,21 @@ use gateway_wire::token::Claims;
 
 use super::method::methods;
 use super::random;
-use crate::args::{Flag, JsonObject, Name, NameKind, NameList, Seconds};
+use crate::args::{Flag, JsonObject, Name, NameKind, NameList, Seconds, Text};
 use crate::errors::Failure;
 use crate::json;
 
 methods! {
     /// Makes the token in this process, without the gateway.
-    fn token(call, uid: Name, ttl: Seconds = 3600, groups: NameList = [], session: JsonObject = [], once: Flag = false) -> String {
+    fn token(
+        call,
+        uid: Name,
+        ttl: Seconds = 3600,
+        groups: NameList = [],
+        session: JsonObject = [],
+        once: Flag = false,
+        device: Option<Text> = null
+    ) -> String {
         let Some(uid) = uid.kept(NameKind::Uid, "no token was made")? else { return Ok(String::new()) };
         let groups = groups.wire();
         let claims = Claims {
@@ -21,7 +29,7 @@ methods! {
             not_before: None,
             groups: groups.into_iter().map(|group| json::text(group)).collect::<Result<_, _>>()?,
             session: session.0,
-            device: None,
+            device: device.map(|device| json::text(device.wire())).transpose()?,
             once: if once.0 { Some(random::name()?) } else { None },
         };
         let key = call.properties()?.token_key()?;

@@ -15,6 +15,9 @@ final class ConnectToken
     /** The shortest secret, in bytes, from which a key is derived. */
     private const MIN_SECRET = 16;
 
+    /** The longest name of a device, in bytes. */
+    private const MAX_DEVICE = 64;
+
     /**
      * @param array<string|int> $groups
      * @param array<mixed> $session
@@ -25,9 +28,13 @@ final class ConnectToken
         private readonly array $groups = [],
         private readonly array $session = [],
         private readonly bool $once = false,
+        private readonly ?string $device = null,
     ) {
         if ((string) $uid === '' || $ttl < 1) {
             throw new InvalidArgumentException('A token needs a uid, and a time of a second or more.');
+        }
+        if ($device !== null && ($device === '' || strlen($device) > self::MAX_DEVICE)) {
+            throw new InvalidArgumentException('The name of a device has 1 to ' . self::MAX_DEVICE . ' bytes.');
         }
     }
 
@@ -42,6 +49,7 @@ final class ConnectToken
         $claims += $this->groups === [] ? [] : ['groups' => array_map('strval', array_values($this->groups))];
         $claims += $this->session === [] ? [] : ['session' => (object) $this->session];
         $claims += $this->once ? ['jti' => bin2hex(random_bytes(16))] : [];
+        $claims += $this->device === null ? [] : ['dev' => $this->device];
         $signed = self::encode('{"typ":"JWT","alg":"HS256"}') . '.' . self::encode(Json::encode($claims));
 
         return "$signed." . self::encode(hash_hmac('sha256', $signed, $key, true));

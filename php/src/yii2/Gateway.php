@@ -388,6 +388,44 @@ class Gateway extends Component
         array $session = [],
         bool $once = false
     ): string {
+        return $this->madeToken($uid, $ttl, $groups, $session, $once, []);
+    }
+
+    /**
+     * Makes a connect token that names the page's device, for which messages are kept by {@see deliverToUid()}. It is a method of
+     * its own, since a class of the application may have a {@see token()} with the arguments of that one.
+     *
+     * @param string $device the name of the device, 1 to 64 bytes
+     * @param string|int|null $uid null stands for the user who is logged in
+     * @param int $ttl for how many seconds the token is valid
+     * @param array<string|int> $groups the groups that the connection joins at once
+     * @param array<mixed> $session the connection's session, which everybody who has the token can read
+     * @param bool $once whether the token is valid for one connection only
+     */
+    public function tokenForDevice(
+        string $device,
+        string|int|null $uid = null,
+        int $ttl = 3600,
+        array $groups = [],
+        array $session = [],
+        bool $once = false
+    ): string {
+        return $this->madeToken($uid, $ttl, $groups, $session, $once, [$device]);
+    }
+
+    /**
+     * @param array<string|int> $groups
+     * @param array<mixed> $session
+     * @param array{}|array{string} $device
+     */
+    private function madeToken(
+        string|int|null $uid,
+        int $ttl,
+        array $groups,
+        array $session,
+        bool $once,
+        array $device
+    ): string {
         if ($uid === null) {
             $user = Yii::$app->get('user', false);
             $uid = $user instanceof User ? $user->getId() : null;
@@ -397,10 +435,10 @@ class Gateway extends Component
         }
         if (method_exists((string) $this->backend, 'token')) {
             /** @var string $token */
-            $token = $this->observed('token', [$uid, $ttl, $groups, $session, $once]);
+            $token = $this->observed('token', [$uid, $ttl, $groups, $session, $once, ...$device]);
             return $token;
         }
-        return (new ConnectToken($uid, $ttl, $groups, $session, $once))->sign($this->tokenKey, $this->secretKey);
+        return (new ConnectToken($uid, $ttl, $groups, $session, $once, ...$device))->sign($this->tokenKey, $this->secretKey);
     }
 
     /** Whether the proof is that of the client_id, which only the client's page knows. Both may be anything that was posted. */

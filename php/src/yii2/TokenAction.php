@@ -30,6 +30,12 @@ class TokenAction extends GatewayAction
     /** @var array<mixed>|\Closure(IdentityInterface): array<mixed> the connection's first session, which the page can read */
     public array|\Closure $session = [];
 
+    /**
+     * @var string|\Closure(IdentityInterface): ?string|null the name of the page's device, of 1 to 64 bytes, for which messages
+     * are kept; null leaves it to the page
+     */
+    public string|\Closure|null $device = null;
+
     /** Whether a token is valid for one connection only. Each server remembers used tokens by itself, also in a cluster. */
     public bool $once = false;
 
@@ -38,8 +44,12 @@ class TokenAction extends GatewayAction
         $user = $this->userId(Translation::t('A token is to be asked for by POST.'));
         $groups = $this->evaluate($this->groups);
         $session = $this->evaluate($this->session);
+        $device = $this->device instanceof \Closure ? ($this->device)($this->identity()) : $this->device;
+        $token = $device === null
+            ? $this->gateway()->token($user, $this->ttl, $groups, $session, $this->once)
+            : $this->gateway()->tokenForDevice($device, $user, $this->ttl, $groups, $session, $this->once);
 
-        return $this->json(['token' => $this->gateway()->token($user, $this->ttl, $groups, $session, $this->once)]);
+        return $this->json(['token' => $token]);
     }
 
     /**
@@ -49,12 +59,14 @@ class TokenAction extends GatewayAction
      */
     private function evaluate(array|\Closure $setting): array
     {
-        if (is_array($setting)) {
-            return $setting;
-        }
+        return is_array($setting) ? $setting : $setting($this->identity());
+    }
+
+    private function identity(): IdentityInterface
+    {
         /** @var IdentityInterface $user is set, since userId() has refused guests */
         $user = $this->app()->getUser()->getIdentity();
 
-        return $setting($user);
+        return $user;
     }
 }

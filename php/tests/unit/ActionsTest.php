@@ -44,6 +44,22 @@ final class ActionsTest extends TestCase
         $this->posted(TokenAction::class, null);
     }
 
+    /** @dataProvider devices */
+    public function testATokenNamesTheDeviceThatTheApplicationKnows(mixed $device, string $token): void
+    {
+        $this->assertSame(['token' => $token], $this->posted(TokenAction::class, 'ann', [], ['device' => $device])->data);
+    }
+
+    /** @return list<array{mixed, string}> */
+    public static function devices(): array
+    {
+        return [
+            ['phone', 'token of ann for phone'],
+            [fn (Visitor $visitor) => "phone of {$visitor->getId()}", 'token of ann for phone of ann'],
+            [fn () => null, 'token of ann'],
+        ];
+    }
+
     public function testAPageThatProvesItIsBound(): void
     {
         $answer = $this->posted(

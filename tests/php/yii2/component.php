@@ -100,6 +100,9 @@ tried('token of a short secret', fn () => $make(['secretKey' => 'geheim'])->toke
 $keyed = $make(['tokenKey' => 'a key']);
 echo 'TOKEN ', $keyed->token('ann', 60, ['news', 7], ['name' => 'Ann', 'n' => [1, 2]], true), "\n";
 echo 'TOKEN ', $make(['secretKey' => 'geheim, mit 24 Zeichen..'])->token(42, 60), "\n";
+echo 'TOKEN ', $keyed->tokenForDevice('Anns téléphone', 'ann', 60), "\n";
+tried('token of no device', fn () => $keyed->tokenForDevice('', 'ann'));
+tried('token of a long device', fn () => $keyed->tokenForDevice(str_repeat('x', 65), 'ann'));
 $make(['secretKey' => ''])->getAllUidCount();
 tried('proof', fn () => [$gateway->isClientProof($client, $proof), $gateway->isClientProof($client, 'x')]);
 

@@ -173,7 +173,8 @@ token: InvalidCallException: Nobody is logged in, so a token needs a uid.
 fn tokens(text: &str) -> anyhow::Result<(String, Vec<Claims>)> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let (tokens, rest): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("TOKEN "));
-    let keys = [TokenKey::new(b"a key"), TokenKey::derived(b"geheim, mit 24 Zeichen..")?];
+    let keys =
+        [TokenKey::new(b"a key"), TokenKey::derived(b"geheim, mit 24 Zeichen..")?, TokenKey::new(b"a key")];
     let claims = tokens.iter().zip(keys).map(|(token, key)| {
         let mut claims = key.verify(token.trim_start_matches("TOKEN "), now)?;
         anyhow::ensure!((now + 50..=now + 60).contains(&claims.expires));
@@ -200,6 +201,7 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
             ..Claims::default()
         },
         Claims { uid: "42".to_owned(), ..Claims::default() },
+        Claims { uid: "ann".to_owned(), device: Some("Anns téléphone".to_owned()), ..Claims::default() },
     ];
     for has_extension in [true, false] {
         if !has_extension && std::env::var_os("GATEWAYCLIENT_PATH").is_none_or(|path| path.is_empty()) {
@@ -233,10 +235,15 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
         };
         assert!(others[0].starts_with(no_key), "{others:?}");
         assert!(others[1].starts_with(short), "{others:?}");
-        assert_eq!(others[2..4], [proof, kind]);
+        let no_device = match has_extension {
+            true => "GatewayException: no token was made: dev must have 1 to 64 bytes",
+            false => "InvalidArgumentException: The name of a device has 1 to 64 bytes.",
+        };
+        let [none, long] = ["no", "a long"].map(|which| format!("token of {which} device: {no_device}"));
+        assert_eq!(others[2..6], [&none, &long, proof, kind]);
         let fake = r#"fake: [[["sendToUid","ann",{"type":"comment"}]],1,1,"token of x"]"#;
         assert_eq!(
-            others[4..],
+            others[6..],
             [fake, "fake unknown: BadMethodCallException: The fake gateway knows no getAllGroupUidList."]
         );
     }

@@ -63,6 +63,17 @@ class FakeGateway extends Gateway
         return "token of $uid";
     }
 
+    public function tokenForDevice(
+        string $device,
+        string|int|null $uid = null,
+        int $ttl = 3600,
+        array $groups = [],
+        array $session = [],
+        bool $once = false
+    ): string {
+        return "token of $uid for $device";
+    }
+
     public function __call($name, $params)
     {
         return $this->observed($name, $params);
