@@ -15,6 +15,7 @@ mod metrics;
 mod process;
 mod query;
 mod relays;
+mod rest;
 mod routes;
 mod snapshot;
 mod status;
@@ -22,6 +23,7 @@ mod text;
 mod upgrade;
 
 pub use http::{bind, serve};
+pub use rest::RequestsAtRest;
 pub use snapshot::Watched;
 pub use upgrade::{UpgradeRequest, Upgraded};
 
@@ -31,8 +33,9 @@ use std::time::{Instant, SystemTime};
 
 use answer::Refusal;
 use hyper::StatusCode;
+use rest::RestWanted;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::hub::Hub;
 use crate::lifecycle::watchdog;
@@ -45,6 +48,8 @@ use crate::telemetry::ConnectionCounter;
 const SERVED: usize = 64;
 /// Number of them that may have large bodies or answers.
 const LARGE: usize = 8;
+/// Number of them that may wait for the answers of pages. Further ones are refused.
+const ASKING: usize = SERVED / 2;
 
 /// The state that all requests share.
 pub struct Operations {
@@ -65,6 +70,8 @@ pub struct Operations {
     /// Earlier processes of this server that still carry clients.
     relays: Arc<Relays>,
     large: Semaphore,
+    asking: Semaphore,
+    rest_wanted: RestWanted,
     started: SystemTime,
     /// The time of the start on the monotonic clock.
     running_since: Instant,
@@ -93,6 +100,8 @@ impl Operations {
             served: Arc::new(Semaphore::new(SERVED)),
             relays: Arc::default(),
             large: Semaphore::new(LARGE),
+            asking: Semaphore::new(ASKING),
+            rest_wanted: RestWanted::new(),
             started: SystemTime::now(),
             running_since: Instant::now(),
         };
@@ -115,9 +124,11 @@ impl Operations {
     }
 
     /// Waits until no request is served, and lets none begin as long as the result is held. Requests for health and upgrades do not
-    /// count.
-    pub async fn rest(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.served).acquire_many_owned(SERVED as u32).await.ok()
+    /// count. A request that waits for the answers of pages is refused, as these may take longer than an upgrade waits.
+    pub async fn rest(&self) -> Option<RequestsAtRest> {
+        let at_rest = self.rest_wanted.want();
+        let places = Arc::clone(&self.served).acquire_many_owned(SERVED as u32).await.ok()?;
+        Some(at_rest.with(places))
     }
 
     /// Refuses all further requests, as another process serves now.

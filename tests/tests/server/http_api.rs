@@ -248,6 +248,11 @@ async fn every_operation_does_what_it_says() -> anyhow::Result<()> {
     api.done("forget", json!({"uid": "eli"})).await?;
     api.gives("inboxOf", json!({"uid": "eli"}), Value::Null).await?;
 
+    let nobody = json!({"taken": 0, "waiting": 0, "gone": 0, "silent": []});
+    api.gives("sendToUidCounted", json!({"uid": "nobody", "message": "x"}), nobody.clone()).await?;
+    api.gives("sendToGroupCounted", json!({"group": ["none"], "message": "x"}), nobody).await?;
+    api.gives("ask", json!({"client_id_or_uid": c, "message": "?", "timeout": 1}), json!({&c: null})).await?;
+
     let mut listed = described(&api.operator).await?;
     assert!(listed.remove("batch"));
     assert_eq!(listed, api.called);

@@ -12,6 +12,7 @@ mod deflate;
 mod drain;
 mod handshakes;
 mod http_api;
+mod http_asks;
 mod inbox;
 mod limits;
 mod listeners;

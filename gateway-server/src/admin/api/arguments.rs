@@ -1,5 +1,7 @@
 //! The arguments of an operation, read from JSON.
 
+use std::time::Duration;
+
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Names, PhpStr};
 use gateway_wire::json_to_php;
@@ -7,6 +9,9 @@ use serde_bytes::Bytes;
 use serde_json::Value;
 
 use crate::admin::answer::Refusal;
+
+/// The longest time for which a request may wait for pages. It leaves the rest of a request's time for everything else.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(8);
 
 /// The kinds of arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,8 @@ pub(super) enum ArgumentKind {
     Session,
     /// A whole number from 0 on.
     Count,
+    /// A time in seconds, above 0 and up to [`LONGEST_WAIT`].
+    Time,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -48,6 +55,7 @@ enum Argument {
     Bytes(Vec<Vec<u8>>),
     Flag(bool),
     Count(u64),
+    Time(Duration),
 }
 
 impl Arguments {
@@ -114,6 +122,13 @@ impl Arguments {
         }
     }
 
+    pub(super) fn time(&self, name: &str) -> Option<Duration> {
+        match self.get(name)? {
+            Argument::Time(time) => Some(*time),
+            _ => None,
+        }
+    }
+
     pub(super) fn flag(&self, name: &str) -> bool {
         self.flag_or_unset(name) == Some(true)
     }
@@ -166,6 +181,12 @@ impl Parameter {
             (ArgumentKind::Session, _) => Err(wrong("an object")),
             (ArgumentKind::Count, _) => {
                 value.as_u64().map(Argument::Count).ok_or_else(|| wrong("a whole number from 0 on"))
+            }
+            (ArgumentKind::Time, _) => {
+                let time = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                time.filter(|time| !time.is_zero() && *time <= LONGEST_WAIT).map(Argument::Time).ok_or_else(
+                    || wrong(&format!("a number of seconds above 0 and at most {}", LONGEST_WAIT.as_secs())),
+                )
             }
             (ArgumentKind::Choice(words), _) => match value.as_str().filter(|word| words.contains(word)) {
                 Some(word) => Ok(Argument::Bytes(vec![word.as_bytes().to_vec()])),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::arguments::{ArgumentKind, Parameter};
+use super::arguments::{ArgumentKind, LONGEST_WAIT, Parameter};
 use super::batch::MAX_CALLS;
 use super::results::Shape;
 use super::table::{OPERATIONS, Operation};
@@ -63,6 +63,8 @@ impl Operation {
 }
 
 fn batch() -> Value {
+    let operations = OPERATIONS.iter().filter(|operation| !operation.waits_for_pages());
+    let operations: Vec<_> = operations.map(|operation| operation.name).collect();
     let calls = json!({
         "type": "array",
         "maxItems": MAX_CALLS,
@@ -70,7 +72,7 @@ fn batch() -> Value {
             "type": "object",
             "required": ["operation"],
             "properties": {
-                "operation": {"enum": OPERATIONS.iter().map(|operation| operation.name).collect::<Vec<_>>()},
+                "operation": {"enum": operations},
                 "arguments": {"type": "object"},
             },
         },
@@ -126,6 +128,9 @@ impl Parameter {
             ArgumentKind::FlagOrUnset => json!({"type": "boolean"}),
             ArgumentKind::Session => json!({"type": ["object", "array"]}),
             ArgumentKind::Count => json!({"type": "integer", "minimum": 0}),
+            ArgumentKind::Time => {
+                json!({"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_WAIT.as_secs()})
+            }
             ArgumentKind::Choice(words) => json!({"enum": words}),
         };
         schema["description"] = self.help.into();
@@ -143,6 +148,9 @@ impl Shape {
             Self::Fields => json!({"type": ["object", "null"]}),
             Self::ListOfFields => json!({"type": "array", "items": {"type": "object"}}),
             Self::Session => json!({"type": ["object", "array", "null"]}),
+            Self::Answers => {
+                json!({"type": "object", "additionalProperties": {"type": ["string", "null"]}})
+            }
             Self::Clients | Self::Names => json!({"type": "array", "items": {"type": "string"}}),
             Self::OfEach(_, shape) | Self::OfGroups(shape) | Self::OfClients(shape) => {
                 json!({"type": "object", "additionalProperties": shape.describe()})

@@ -25,6 +25,8 @@ pub(super) enum Shape {
     Fields,
     /// A list of objects with the fields that the gateway knows.
     ListOfFields,
+    /// An object with what the page of each client has answered, or null.
+    Answers,
     Clients,
     Names,
     /// An object with a result for each name that the argument gave.
@@ -62,6 +64,7 @@ impl Shape {
                 let entries = names.zip(list).map(|(name, value)| Ok((name, shape.json(value, arguments)?)));
                 entries.collect::<Result<Map<_, _>, Refusal>>()?.into()
             }
+            (Self::Answers, Wire::Map(map)) => entries(map, client, &Self::Text, arguments)?,
             (Self::OfGroups(shape), Wire::Map(map)) => entries(map, name, shape, arguments)?,
             (Self::OfClients(shape), Wire::Map(map)) => entries(map, client, shape, arguments)?,
             _ => return Err(unexpected()),

@@ -1,13 +1,14 @@
 //! The table of all operations, with their parameters and results.
 
-use gateway_wire::bridge::{Call, Order, Query};
+use gateway_wire::bridge::{Order, Query};
 
+use super::action::Action;
 use super::arguments::ArgumentKind::{
-    Choice, Client, Clients, Count, Flag, FlagOrUnset, Name, Names, Session, Text,
+    Choice, Client, Clients, Count, Flag, FlagOrUnset, Name, Names, Session, Text, Time,
 };
 use super::arguments::{ArgumentKind, Arguments, Parameter};
 use super::results::Shape;
-use super::send;
+use super::{send, tracked};
 use crate::admin::answer::Refusal;
 
 /// One operation of the HTTP API.
@@ -16,7 +17,7 @@ pub(super) struct Operation {
     pub(super) help: &'static str,
     pub(super) parameters: &'static [Parameter],
     pub(super) result: Shape,
-    pub(super) call: for<'a> fn(&'a Arguments) -> Result<Call<'a>, Refusal>,
+    pub(super) call: for<'a> fn(&'a Arguments) -> Result<Action<'a>, Refusal>,
 }
 
 const fn needs(name: &'static str, kind: ArgumentKind, help: &'static str) -> Parameter {
@@ -43,16 +44,16 @@ const BINARY: Parameter = takes(
 );
 const SESSION: Parameter = needs("session", Session, "what PHP sees as an array");
 
-fn order(order: Order<'_>) -> Result<Call<'_>, Refusal> {
-    Ok(Call::Order(order))
+fn order(order: Order<'_>) -> Result<Action<'_>, Refusal> {
+    Ok(Action::Order(order))
 }
 
-fn query(query: Query<'_>) -> Result<Call<'_>, Refusal> {
-    Ok(Call::Query(query))
+fn query(query: Query<'_>) -> Result<Action<'_>, Refusal> {
+    Ok(Action::Query(query))
 }
 
-/// Makes the table. An entry has a name, parameters, the shape of the result, a help text, and the call of the bridge that it
-/// makes.
+/// Makes the table. An entry has a name, parameters, the shape of the result, a help text, and what it asks of the
+/// gateway.
 macro_rules! operations {
     ($($name:ident ($($parameter:expr),*) -> $result:expr, $help:literal, |$arguments:ident| $call:expr;)*) => {
         &[$(Operation {
@@ -81,6 +82,18 @@ pub(super) static OPERATIONS: &[Operation] = operations! {
     sendToGroup(needs("group", Names, "the group, or several"), MESSAGE, EXCEPT, RAW, EXCEPT_GROUPS, BINARY)
         -> Shape::Nothing, "Sends to all members of a group, or of each of several",
         |a| order(send::to_groups(a)?);
+    sendToUidCounted(needs("uid", Names, "the uid, or several"), MESSAGE) -> Shape::Fields,
+        "Sends to all clients of a uid, or of each of several, each once, and says how many have taken it",
+        |a| tracked::to_uids(a);
+    sendToGroupCounted(needs("group", Names, "the group, or several"), MESSAGE, EXCEPT) -> Shape::Fields,
+        "Sends to all members of a group, or of each of several, each once, and says how many have taken it",
+        |a| tracked::to_groups(a);
+    ask(
+        needs("client_id_or_uid", Name, "the client or the uid; twenty hex digits are a client"),
+        MESSAGE,
+        takes("timeout", Time, "how many seconds pages have for their answers; without it 3")
+    ) -> Shape::Answers, "Asks the page of a client, or all pages of a uid, and waits for their answers",
+        |a| tracked::ask(a);
     deliverToUid(
         UID,
         MESSAGE,

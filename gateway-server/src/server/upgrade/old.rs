@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinHandle, block_in_place};
 use tracing::{error, info};
 
@@ -16,7 +15,7 @@ use super::letting_go::LettingGo;
 use super::listening_sockets::listed;
 use super::predecessor::Predecessor;
 use super::state;
-use crate::admin::Upgraded;
+use crate::admin::{RequestsAtRest, Upgraded};
 use crate::handover::{
     Decision, Given, Giver, Killer, MAX_DESCRIPTORS, NewProcess, Offer, OfferedCluster, PATIENCE,
     STATE_VERSION, Sender, checks, give, start_within,
@@ -116,7 +115,7 @@ struct Giving<'a> {
     /// Keeps handshakes from the shards.
     closed: Option<ClosedGate<'a>>,
     /// Keeps requests of the operations port waiting.
-    requests: Option<OwnedSemaphorePermit>,
+    requests: Option<RequestsAtRest>,
     /// Keeps clients from moving to or from other nodes.
     moves: Option<MovesAtRest>,
     /// The store, which is closed.
