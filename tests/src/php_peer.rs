@@ -157,7 +157,12 @@ impl PhpPeer {
 
     /// Keeps a message for a uid, under this id.
     pub async fn deliver(&mut self, uid: &str, id: &str, message: &str) -> anyhow::Result<()> {
-        let [uid, id, message] = [uid, id, message].map(|text| Bytes::new(text.as_bytes()));
+        self.deliver_to(uid.as_bytes(), id, message).await
+    }
+
+    /// Delivers a message to a uid that may have any bytes.
+    pub async fn deliver_to(&mut self, uid: &[u8], id: &str, message: &str) -> anyhow::Result<()> {
+        let [uid, id, message] = [uid, id.as_bytes(), message.as_bytes()].map(Bytes::new);
         let (ttl, replace, for_new_devices, kind) = (3600, None, false, kind::USUAL);
         self.order(Order::Deliver { uid, id, message, ttl, replace, for_new_devices, kind }).await.map(drop)
     }

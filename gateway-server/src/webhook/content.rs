@@ -57,7 +57,9 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::inbox::bounds::{DEVICE_BYTES, ID_BYTES, UID_BYTES};
     use crate::inbox::model::Device;
+    use crate::inbox::notices::{BATCH, BATCH_BYTES};
 
     fn notices() -> Vec<Notice> {
         let notice = |number, uid: &'static [u8], fact| Notice {
@@ -90,6 +92,18 @@ mod tests {
             },
         });
         assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn no_batch_has_more_than_receivers_take() {
+        // A control character takes six bytes of JSON.
+        let uid = Bytes::from(vec![1; UID_BYTES]);
+        let device = Device::Signed("\u{1}".repeat(DEVICE_BYTES).into());
+        let fact = Fact::Received { device, at: u64::MAX };
+        let notice = Notice { number: 1, uid, id: "i".repeat(ID_BYTES).into(), fact };
+        let count = (BATCH_BYTES / notice.cost()).clamp(1, BATCH);
+        let length = body(&vec![notice; count], "2026-11-29T20:00:00.123456Z").len();
+        assert!((512 << 10..1 << 20).contains(&length), "{length}");
     }
 
     #[test]

@@ -9,5 +9,6 @@ mod register_tls;
 mod tokens;
 mod tracked_messages;
 mod upgrades;
+mod webhook;
 mod worker_moves;
 mod worker_runner;

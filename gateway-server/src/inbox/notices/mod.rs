@@ -5,4 +5,4 @@ mod desk;
 mod notice;
 
 pub use desk::{HeldNotices, NoticeDesk};
-pub use notice::{Fact, Notice, WantedNotices};
+pub use notice::{BATCH, BATCH_BYTES, Fact, Notice, WantedNotices};

@@ -4,6 +4,11 @@ use bytes::Bytes;
 
 use crate::inbox::model::{Device, Millis};
 
+/// The notices that are told together at most.
+pub const BATCH: usize = 500;
+/// What they take together at most, roughly. As JSON a notice has up to six times the bytes, and receivers take up to 1 MiB.
+pub const BATCH_BYTES: usize = 128 << 10;
+
 /// Which notices a store keeps for PHP. By default it keeps none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WantedNotices {
@@ -64,7 +69,7 @@ impl Fact {
 
 impl Notice {
     /// The bytes that the notice takes on its way, roughly.
-    pub(in crate::inbox) fn cost(&self) -> usize {
+    pub fn cost(&self) -> usize {
         let device = self.fact.as_row().1.map_or(0, |device| device.as_row().1.len());
         128 + self.uid.len() + self.id.len() + device
     }

@@ -6,14 +6,11 @@ use std::time::Duration;
 use gateway_wire::Backoff;
 use tracing::{info, warn};
 
-use crate::inbox::notices::{Notice, NoticeDesk};
+use crate::inbox::notices::{BATCH, BATCH_BYTES, Notice, NoticeDesk};
 use crate::inbox::store::Operation;
 use crate::inbox::writer::WriterHandle;
 use crate::webhook::Webhook;
 
-/// The notices that are told together at most, and what they take.
-const BATCH: usize = 500;
-const BATCH_BYTES: usize = 256 << 10;
 /// The pauses before a webhook that has failed is tried again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
