@@ -221,13 +221,33 @@ final class GatewayControllerTest extends TestCase
         $this->assertSame("The inbox knows nothing of uid bob.\n", $this->ran('forget', 'bob'));
     }
 
-    public function testAGatewayThatRefusesSaysWhy(): void
+    /** @dataProvider failures */
+    public function testAFailureSaysWhatTheGatewayHasDone(string $why, string $said): void
     {
-        $this->gateway->failure = 'this server keeps no messages';
+        $this->gateway->failure = $why;
         foreach (['inbox', 'inbox-receipt', 'forget'] as $action) {
-            $printed = $this->ran($action, 'ann', ExitCode::UNAVAILABLE);
-            $this->assertSame("The push gateway has not done it. this server keeps no messages\n", $printed);
+            $this->assertSame("$said $why\n", $this->ran($action, 'ann', ExitCode::UNAVAILABLE));
         }
+        $this->assertSame(["$said $why\n", ExitCode::UNAVAILABLE], $this->send(['uid' => 'ann']));
+    }
+
+    /** @return list<array{string, string}> what the extension and GatewayClient say, and what is said of it */
+    public static function failures(): array
+    {
+        $at = 'Can not connect to tcp://127.0.0.1:1238';
+        $away = 'The push gateway cannot be reached.';
+        $secret = 'The push gateway does not take the secret.';
+        return [
+            ["$at Connection refused. Check that gateway-server runs", $away],
+            ["$at no gateway answered within 3.0 s. Check that gateway-server runs", $away],
+            ['can not connect to tcp://127.0.0.1:2900 Connection refused', $away],
+            ["$at the gateway refused the login: wrong proof", $secret],
+            ["$at GatewayWorker's register closed the connection unanswered, as it does when the secret is wrong", $secret],
+            ['getAllGatewayAddressesFromRegister fail. tcp://127.0.0.1:1238 return false', $secret],
+            ['the gateway at tcp://127.0.0.1:1238 refused the call: it has no store', 'The push gateway refuses the call.'],
+            ['the gateway at tcp://127.0.0.1:1238 did not answer within 3 s', 'The push gateway does not answer.'],
+            ['client_id "x" is invalid', 'The push gateway has not done it.'],
+        ];
     }
 
     /** @return string what was printed */

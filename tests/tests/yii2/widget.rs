@@ -55,7 +55,12 @@ impl Stage {
 
     /// Runs `yii gateway/…`, and gives what it prints and its exit code.
     async fn yii(&self, arguments: &[&str]) -> anyhow::Result<(String, Option<i32>)> {
-        let mut command = php(&self.server, self.has_key, self.data.path())?;
+        self.yii_at(&self.server, arguments).await
+    }
+
+    /// Does the same at another gateway than that of the page.
+    async fn yii_at(&self, server: &Server, arguments: &[&str]) -> anyhow::Result<(String, Option<i32>)> {
+        let mut command = php(server, self.has_key, self.data.path())?;
         // Nobody answers what it asks.
         command.arg(root().join("php/example/yii2/yii")).args(arguments).stdin(Stdio::null());
         let Output { status, stdout, stderr } =
@@ -181,7 +186,19 @@ async fn the_console_says_what_went_wrong() -> anyhow::Result<()> {
             let (said, code) = stage.yii(&[command, "7"]).await?;
             assert_eq!(code, Some(69), "{said}");
             assert!(
-                said.starts_with("The push gateway has not done it. ") && said.contains("`store`"),
+                said.starts_with("The push gateway refuses the call. ") && said.contains("`store`"),
+                "{said}"
+            );
+        }
+        let guarded = Server::start_with(|command| {
+            command.env("GATEWAY_SECRET_KEY", "a secret of its own");
+        })
+        .await?;
+        for command in [&["gateway/status"][..], &["gateway/send", "hi", "--all"], &["gateway/inbox", "7"]] {
+            let (said, code) = stage.yii_at(&guarded, command).await?;
+            assert_eq!(code, Some(69), "{said}");
+            assert!(
+                said.starts_with("The push gateway does not take the secret. Can not connect to tcp://"),
                 "{said}"
             );
         }

@@ -116,7 +116,8 @@ class GatewayController extends Controller
     }
 
     /**
-     * Shows how many clients, uids and groups there are. The exit code is 69 when the gateway does not answer.
+     * Shows how many clients, uids and groups there are. The exit code is 69 when the gateway does not answer, or
+     * refuses.
      */
     public function actionStatus(): int
     {
@@ -143,7 +144,7 @@ class GatewayController extends Controller
 
     /**
      * Sends a message, as in: yii gateway/send '{"type":"comment"}' --uid=7. The exit code is 64 when the command is wrong, and
-     * 69 when the gateway does not answer.
+     * 69 when the gateway does not answer, or refuses.
      *
      * @param string|null $message is sent as it is; - stands for the standard input
      */
@@ -185,7 +186,7 @@ class GatewayController extends Controller
      */
     public function actionInbox(string $uid): int
     {
-        return $this->withInbox(function (Gateway $gateway) use ($uid): int {
+        return $this->withGateway(function (Gateway $gateway) use ($uid): int {
             $inbox = $gateway->inboxOf($uid);
             if ($inbox === null) {
                 return $this->say(Translation::t('The inbox knows nothing of uid {uid}.', ['uid' => $uid]));
@@ -218,7 +219,7 @@ class GatewayController extends Controller
      */
     public function actionInboxReceipt(string $id): int
     {
-        return $this->withInbox(function (Gateway $gateway) use ($id): int {
+        return $this->withGateway(function (Gateway $gateway) use ($id): int {
             $receipts = $gateway->receipt($id);
             if ($receipts === []) {
                 return $this->say(Translation::t('No message has the id {id}, or its time has ended.', ['id' => $id]));
@@ -251,7 +252,7 @@ class GatewayController extends Controller
      */
     public function actionForget(string $uid): int
     {
-        return $this->withInbox(function (Gateway $gateway) use ($uid): int {
+        return $this->withGateway(function (Gateway $gateway) use ($uid): int {
             $inbox = $gateway->inboxOf($uid);
             if ($inbox === null) {
                 return $this->say(Translation::t('The inbox knows nothing of uid {uid}.', ['uid' => $uid]));
@@ -457,26 +458,18 @@ class GatewayController extends Controller
     }
 
     /** @param \Closure(Gateway): int $ask */
-    private function withGateway(\Closure $ask, ?string $failure = null): int
+    private function withGateway(\Closure $ask): int
     {
         $gateway = $this->gateway();
         try {
             return $ask($gateway);
         } catch (YiiException | \ErrorException $wrong) {
             throw $wrong;
-        } catch (\Exception $unreachable) {
-            $failure ??= Translation::t('The push gateway cannot be reached.');
-            $this->stderr("$failure {$unreachable->getMessage()}\n", Console::FG_RED);
+        } catch (\Exception $failed) {
+            $this->stderr(FailedCall::describe($failed) . " {$failed->getMessage()}\n", Console::FG_RED);
 
             return ExitCode::UNAVAILABLE;
         }
-    }
-
-    /** @param \Closure(Gateway): int $ask */
-    private function withInbox(\Closure $ask): int
-    {
-        // A gateway without a store is there, but refuses.
-        return $this->withGateway($ask, Translation::t('The push gateway has not done it.'));
     }
 
     private function usageError(string $why): int

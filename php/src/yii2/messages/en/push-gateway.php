@@ -56,7 +56,10 @@ return [
     'The proof of the init message is missing, or is not that of the client_id.' =>
         'The proof of the init message is missing, or is not that of the client_id.',
     'The push gateway cannot be reached.' => 'The push gateway cannot be reached.',
+    'The push gateway does not answer.' => 'The push gateway does not answer.',
+    'The push gateway does not take the secret.' => 'The push gateway does not take the secret.',
     'The push gateway has not done it.' => 'The push gateway has not done it.',
+    'The push gateway refuses the call.' => 'The push gateway refuses the call.',
     'Time' => 'Time',
     'To whom? Give one of --uid=…, --group=…, --client=… and --all.' =>
         'To whom? Give one of --uid=…, --group=…, --client=… and --all.',

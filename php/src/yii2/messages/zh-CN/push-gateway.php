@@ -55,7 +55,10 @@ return [
     'The proof of the init message is missing, or is not that of the client_id.' =>
         '缺少 init 消息中的 proof，或它与 client_id 不符。',
     'The push gateway cannot be reached.' => '无法连接推送网关。',
+    'The push gateway does not answer.' => '推送网关没有应答。',
+    'The push gateway does not take the secret.' => '推送网关不接受这个密钥。',
     'The push gateway has not done it.' => '推送网关没有完成此事。',
+    'The push gateway refuses the call.' => '推送网关拒绝了这个调用。',
     'Time' => '用时',
     'To whom? Give one of --uid=…, --group=…, --client=… and --all.' =>
         '发给谁？请在 --uid=…、--group=…、--client=… 和 --all 中给出一个。',
