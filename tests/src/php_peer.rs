@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, ToSocketAddrs, UnixStream};
 
 use crate::soon;
+use crate::tracked_send::TrackedSend;
 
 /// The nonce over which the server proves to the tests' peers that it knows the secret.
 pub const OWN_NONCE: Nonce = [6; NONCE_BYTES];
@@ -149,10 +150,8 @@ impl PhpPeer {
 
     /// Asks the page of a client, by a question with this number.
     pub async fn ask_page(&mut self, id: u64, client: ClientId, question: &str) -> anyhow::Result<()> {
-        let (message, client, except) = (Bytes::new(question.as_bytes()), Some(client), vec![]);
-        self.order(Order::SendTracked { id, message, client, uids: None, groups: None, except, asks: true })
-            .await
-            .map(drop)
+        let to = TrackedSend { client: Some(client), asks: true, ..TrackedSend::default() };
+        self.order(to.order(id, question)).await.map(drop)
     }
 
     /// Keeps a message for a uid, under this id.

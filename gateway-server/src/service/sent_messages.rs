@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hub::CarriedAsk;
 use crate::system::ages::millis;
+use crate::system::sweep::keep_swept;
 
 /// How long it is remembered whom a message has gone to. It is far longer than anybody waits before asking.
 const KEPT: Duration = Duration::from_secs(60);
@@ -52,17 +53,8 @@ impl SentMessages {
     pub(super) fn add(self: &Arc<Self>, id: u64, clients: Vec<u32>, now: Instant) {
         let mut sent = self.lock();
         sent.add(id, clients, now);
-        if !std::mem::replace(&mut sent.is_swept, true) {
-            let sent = Arc::clone(self);
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(LOOK).await;
-                    if sent.forget_old(Instant::now()) {
-                        break;
-                    }
-                }
-            });
-        }
+        let messages = Arc::clone(self);
+        keep_swept(&mut sent.is_swept, LOOK, move |now| messages.forget_old(now));
     }
 
     pub(super) fn clients(&self, id: u64) -> Option<Vec<u32>> {

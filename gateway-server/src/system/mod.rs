@@ -10,5 +10,6 @@ pub mod injected_faults;
 pub mod machine;
 pub mod memory_reserve;
 mod secret;
+pub mod sweep;
 
 pub use secret::Secret;

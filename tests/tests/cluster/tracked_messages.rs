@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use gateway_tests::{Nodes, ResumingPage, eventually, soon};
+use gateway_tests::{Nodes, ResumingPage, TrackedSend, eventually, soon};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use nix::sys::signal::Signal;
-use serde_bytes::Bytes;
 
 fn string(text: &str) -> AnswerValue {
     AnswerValue::Str(text.as_bytes().to_vec())
@@ -21,10 +20,14 @@ fn counts(taken: i64, waiting: i64, silent: &[String]) -> AnswerValue {
     ])
 }
 
-fn order<'a>(id: u64, message: &'a str, uids: &[&'a str], client: Option<ClientId>, asks: bool) -> Order<'a> {
-    let bytes = |text: &'a str| Bytes::new(text.as_bytes());
-    let uids = client.is_none().then(|| uids.iter().map(|uid| bytes(uid)).collect());
-    Order::SendTracked { id, message: bytes(message), client, uids, groups: None, except: vec![], asks }
+fn order<'a>(
+    id: u64,
+    message: &'a str,
+    uids: &'a [&'a str],
+    client: Option<ClientId>,
+    asks: bool,
+) -> Order<'a> {
+    TrackedSend { client, uids, asks, ..TrackedSend::default() }.order(id, message)
 }
 
 /// What a client is given as in the answer to a question.

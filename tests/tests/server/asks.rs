@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use gateway_tests::{Client, PhpPeer, ResumingPage, eventually, soon};
+use gateway_tests::{Client, PhpPeer, ResumingPage, TrackedSend, eventually, soon};
 use gateway_wire::ClientId;
-use gateway_wire::bridge::{AnswerValue, Order, Query};
+use gateway_wire::bridge::{AnswerValue, Query};
 use gateway_wire::client_protocol::AskId;
-use serde_bytes::Bytes;
 
 use crate::resume::{parked, start};
 
@@ -17,23 +16,9 @@ const LONG: u32 = 60_000;
 
 type Replies = BTreeMap<ClientId, Option<String>>;
 
-fn bytes(text: &str) -> &Bytes {
-    Bytes::new(text.as_bytes())
-}
-
 async fn ask_uid(php: &mut PhpPeer, id: u64, uid: &str, question: &str) -> anyhow::Result<()> {
-    let (message, uids) = (bytes(question), Some(vec![bytes(uid)]));
-    php.order(Order::SendTracked {
-        id,
-        message,
-        client: None,
-        uids,
-        groups: None,
-        except: vec![],
-        asks: true,
-    })
-    .await
-    .map(drop)
+    let to = TrackedSend { uids: &[uid], asks: true, ..TrackedSend::default() };
+    php.order(to.order(id, question)).await.map(drop)
 }
 
 async fn replies(php: &mut PhpPeer, id: u64, wait: u32) -> anyhow::Result<Replies> {

@@ -1,6 +1,6 @@
 //! Messages of which PHP is told how many clients have taken them, and for how many they wait.
 
-use gateway_tests::{Client, PhpPeer, ResumingPage, eventually};
+use gateway_tests::{Client, PhpPeer, ResumingPage, TrackedSend, eventually};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use serde_bytes::Bytes;
@@ -13,18 +13,7 @@ fn bytes(text: &str) -> &Bytes {
 
 /// Sends a message to uids, and gives how many clients have taken it, for how many it waits, and how many have gone.
 async fn to_uids(php: &mut PhpPeer, id: u64, uids: &[&str], message: &str) -> anyhow::Result<[i64; 3]> {
-    let uids = uids.iter().map(|uid| bytes(uid)).collect();
-    let message = bytes(message);
-    php.order(Order::SendTracked {
-        id,
-        message,
-        client: None,
-        uids: Some(uids),
-        groups: None,
-        except: vec![],
-        asks: false,
-    })
-    .await?;
+    php.order(TrackedSend { uids, ..TrackedSend::default() }.order(id, message)).await?;
     delivered(php, id).await
 }
 
@@ -42,24 +31,9 @@ async fn delivered(php: &mut PhpPeer, id: u64) -> anyhow::Result<[i64; 3]> {
     Ok([count("taken")?, count("waiting")?, count("gone")?])
 }
 
-async fn group(
-    php: &mut PhpPeer,
-    id: u64,
-    groups: &[&str],
-    except: Vec<ClientId>,
-) -> anyhow::Result<[i64; 3]> {
-    let groups = groups.iter().map(|group| bytes(group)).collect();
-    let message = bytes("to the group");
-    php.order(Order::SendTracked {
-        id,
-        message,
-        client: None,
-        uids: None,
-        groups: Some(groups),
-        except,
-        asks: false,
-    })
-    .await?;
+async fn group(php: &mut PhpPeer, id: u64, groups: &[&str], except: &[ClientId]) -> anyhow::Result<[i64; 3]> {
+    let to = TrackedSend { groups, except, ..TrackedSend::default() };
+    php.order(to.order(id, "to the group")).await?;
     delivered(php, id).await
 }
 
@@ -117,7 +91,7 @@ async fn a_member_of_two_groups_gets_a_counted_message_once() -> anyhow::Result<
         clients.push(client);
     }
     let left_out = clients[0].id;
-    assert_eq!(group(&mut php, 7, &["red", "blue", "green"], vec![left_out]).await?, [19, 0, 0]);
+    assert_eq!(group(&mut php, 7, &["red", "blue", "green"], &[left_out]).await?, [19, 0, 0]);
     php.send_to_all("end").await?;
     php.acked().await?;
     for (number, client) in clients.iter_mut().enumerate() {

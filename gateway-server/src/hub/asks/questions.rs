@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use gateway_wire::client_protocol::AskId;
 
 use super::table::{CarriedAsk, NotAsked, Reply, Table};
+use crate::system::sweep::keep_swept;
 
 /// The time between two looks at questions that are to be forgotten.
 const LOOK: Duration = Duration::from_secs(30);
@@ -84,16 +85,9 @@ impl Asks {
     /// Counts the questions, and has old ones forgotten while there are any.
     fn changed(self: &Arc<Self>, table: &mut Table) {
         self.count.store(table.len(), Ordering::Release);
-        if table.len() > 0 && !std::mem::replace(&mut table.is_swept, true) {
+        if table.len() > 0 {
             let asks = Arc::clone(self);
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(LOOK).await;
-                    if asks.forget_old(Instant::now()) {
-                        break;
-                    }
-                }
-            });
+            keep_swept(&mut table.is_swept, LOOK, move |now| asks.forget_old(now));
         }
     }
 
