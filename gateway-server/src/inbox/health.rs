@@ -25,9 +25,7 @@ impl Health {
     pub fn problem(&self) -> Option<String> {
         match self {
             Self::Working => None,
-            Self::Slow(time) => {
-                Some(format!("the disk of the store has not answered for {} s", time.as_secs()))
-            }
+            Self::Slow(time) => Some(format!("the store has not answered for {} s", time.as_secs())),
             Self::Full(reason) | Self::Failed(reason) => Some(format!("the store fails: {reason}")),
             Self::Ended => Some("the thread of the store has ended".to_owned()),
         }

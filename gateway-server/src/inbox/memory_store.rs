@@ -25,6 +25,8 @@ pub struct MemoryStore {
     producers: BTreeMap<Producer, (u64, Millis)>,
     /// The number of inboxes that were made, of which each has its own as its epoch's seed.
     made: u64,
+    /// The last position of the store, where all uids have their positions from one sequence.
+    stream: Option<u64>,
     wanted: WantedNotices,
     notices: Notices,
 }
@@ -189,6 +191,18 @@ impl MemoryStore {
         Self { bounds, ..Self::default() }
     }
 
+    /// Makes a store whose positions are those of one sequence for all uids, as the store of a cluster has them.
+    #[cfg(test)]
+    pub(super) fn of_stream(bounds: Bounds) -> Self {
+        Self { stream: Some(0), ..Self::new(bounds) }
+    }
+
+    /// The last position of all uids.
+    #[cfg(test)]
+    pub(super) fn last_position(&self) -> u64 {
+        self.stream.unwrap_or(0)
+    }
+
     pub fn want_notices(&mut self, wanted: WantedNotices) {
         self.wanted = wanted;
     }
@@ -205,6 +219,7 @@ impl MemoryStore {
     fn inbox(&mut self, uid: &Bytes) -> &mut Inbox {
         let next = self.uids.last_key_value().map_or(1, |(last, _)| last + 1);
         let key = self.key(uid).unwrap_or(next);
+        let first = self.stream.unwrap_or(0) + 1;
         self.uids.entry(key).or_insert_with(|| {
             self.made += 1;
             let mut hasher = SipHasher13::new_with_keys(0, self.made);
@@ -212,7 +227,7 @@ impl MemoryStore {
             Inbox {
                 uid: uid.clone(),
                 epoch: hasher.finish(),
-                next_seq: 1,
+                next_seq: first,
                 acknowledged: 0,
                 messages: BTreeMap::new(),
                 devices: BTreeMap::new(),
@@ -259,6 +274,10 @@ impl MemoryStore {
             return Outcome::Refused(Refusal::StoreFull);
         }
         let mut notices = std::mem::take(&mut self.notices);
+        let in_stream = self.stream.as_mut().map(|last| {
+            *last += 1;
+            *last
+        });
         let inbox = self.inbox(&message.uid);
         let mut due: Option<Millis> = None;
         if message.replace.is_some() {
@@ -285,8 +304,8 @@ impl MemoryStore {
             (old.payload, old.replace, old.ended) = (None, None, Some(now));
             notices.add_if_watched(now, bounds.notices, &message.uid, old);
         }
-        let seq = inbox.next_seq;
-        inbox.next_seq += 1;
+        let seq = in_stream.unwrap_or(inbox.next_seq);
+        inbox.next_seq = seq + 1;
         let expires_at = now + message.ttl * 1000;
         let due = wanted
             .undelivered_after
@@ -317,11 +336,11 @@ impl MemoryStore {
         }
         let most = self.bounds.devices;
         let inbox = self.inbox(uid);
-        let epoch = inbox.epoch;
+        let (epoch, tail) = (inbox.epoch, inbox.next_seq - 1);
         if let Some(known) = inbox.device(device) {
             known.be_seen(now);
             let (acknowledged, lost) = (known.acknowledged, known.lost);
-            return Outcome::Arrived(Arrival { epoch, acknowledged, lost, is_new: false });
+            return Outcome::Arrived(Arrival { epoch, acknowledged, lost, tail, is_new: false });
         }
         if inbox.devices.len() >= most {
             let oldest = |signed: bool| {
@@ -346,7 +365,7 @@ impl MemoryStore {
         };
         inbox.devices.insert(number, known);
         inbox.settle();
-        Outcome::Arrived(Arrival { epoch, acknowledged: 0, lost: 0, is_new: true })
+        Outcome::Arrived(Arrival { epoch, acknowledged: 0, lost: 0, tail, is_new: true })
     }
 
     fn written(&mut self, now: Millis, uid: &[u8], device: &Device, epoch: u64, seq: u64) -> Outcome {
@@ -402,9 +421,15 @@ impl MemoryStore {
     }
 
     fn forget(&mut self, uid: &[u8]) -> Outcome {
+        // The mark that the uid was forgotten has a position too.
+        self.stream.iter_mut().for_each(|last| *last += 1);
         match self.key(uid).and_then(|key| self.uids.remove(&key)) {
-            Some(_) => {
+            Some(inbox) => {
                 self.notices.waiting.retain(|(_, notice)| notice.uid != uid);
+                if self.stream.is_some() {
+                    // The mark decides on the epoch that the uid has from now on.
+                    self.inbox(&inbox.uid);
+                }
                 Outcome::Done
             }
             None => Outcome::Ignored,

@@ -11,6 +11,7 @@ mod conformance_of_notices;
 pub mod counts;
 pub mod delivery;
 pub mod health;
+pub mod jetstream;
 pub mod memory_store;
 pub mod model;
 pub mod notes;

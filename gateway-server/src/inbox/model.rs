@@ -70,6 +70,8 @@ pub struct WaitingPage {
     pub has_more: bool,
     /// The number of messages that were dropped before the device had them, and of which it was not told.
     pub lost: u64,
+    /// The epoch that these are of, where another server may have had the uid forgotten meanwhile.
+    pub epoch: Option<u64>,
 }
 
 /// A device of a uid.

@@ -42,6 +42,28 @@ pub trait Store: Send {
 
     /// Writes something that changes nothing, which shows whether the disk takes it.
     fn probe(&mut self) -> Result<(), StoreError>;
+
+    /// Says whether several servers share the store, so that each of them hears what was stored and forgotten from [`Store::news`],
+    /// in one order for all, and not from its own outcomes.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Gives what was stored and forgotten since this was asked last, by whichever server: all of it, in the order of positions.
+    fn news(&mut self) -> Vec<News> {
+        Vec::new()
+    }
+}
+
+/// What a shared store has to tell each of its servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A message is stored at this position.
+    Stored { message: Box<NewMessage>, seq: u64 },
+    /// Everything of a uid before this position was forgotten; from now on it has this epoch.
+    Forgotten { uid: Bytes, epoch: u64, seq: u64 },
+    /// The store is another one, or has lost what it had last: nothing that was told of it counts any more.
+    Everything,
 }
 
 /// A change of a store.
@@ -140,6 +162,8 @@ pub struct Arrival {
     pub acknowledged: u64,
     /// The number of messages that were dropped before the device had them.
     pub lost: u64,
+    /// The position of the newest message of the uid, or of what had it forgotten; 0 if there is none.
+    pub tail: u64,
     pub is_new: bool,
 }
 

@@ -222,8 +222,11 @@ impl Worker {
         }
     }
 
-    /// Tells the delivery what was stored and forgotten.
+    /// Tells the delivery what was stored and forgotten, unless others store too: then the store's news tell that, in their order.
     fn tell_delivery(&mut self, operations: &[Operation], outcomes: &[Outcome]) {
+        if self.store.as_ref().is_some_and(|store| store.is_shared()) {
+            return;
+        }
         for (operation, outcome) in operations.iter().zip(outcomes) {
             match (operation, outcome) {
                 (Operation::Deliver(message), Outcome::Stored { epoch, seq, .. }) => {
@@ -237,6 +240,9 @@ impl Worker {
 
     /// Sends what was stored, and what waits for connections that have room.
     fn deliver(&mut self) {
+        for news in self.store.as_mut().map(|store| store.news()).unwrap_or_default() {
+            self.delivery.hear(news, self.now);
+        }
         self.send();
         for count in 1..=PAGES {
             let Some((connection, wanted)) = self.delivery.next_page() else { break };

@@ -99,6 +99,12 @@ impl WriterHandle {
         }
     }
 
+    /// Gives what wakes the thread when the store has news.
+    pub fn waker(&self) -> impl Fn() + Send + Sync + use<> {
+        let queue = Arc::clone(&self.queue);
+        move || queue.wake()
+    }
+
     pub fn health(&self) -> Health {
         self.health.health()
     }

@@ -10,7 +10,6 @@ use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -47,7 +46,7 @@ impl Drop for Open {
 
 impl Connector {
     pub(super) fn new(address: WebhookAddress, authorities: Option<&Path>) -> Result<Self, String> {
-        let tls = address.is_tls().then(|| client_config(authorities)).transpose()?.map(Arc::new);
+        let tls = address.is_tls().then(|| tls::client_config(authorities, None)).transpose()?.map(Arc::new);
         Ok(Self { address, tls, open: None })
     }
 
@@ -107,14 +106,6 @@ impl Connector {
         });
         Ok(Open { sender, task: task.abort_handle() })
     }
-}
-
-fn client_config(authorities: Option<&Path>) -> Result<ClientConfig, String> {
-    let roots = tls::roots(authorities)?;
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(in_words)?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn in_words(error: impl std::error::Error) -> String {

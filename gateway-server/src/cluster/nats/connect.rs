@@ -1,13 +1,10 @@
 //! Connecting to a NATS server: TCP, TLS where it is wanted, and the login.
 
-use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use rustls::ClientConfig;
-use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -71,7 +68,11 @@ pub(super) async fn connect(address: &NatsAddress, options: &Options) -> Result<
                 gateway_wire::excerpt(&input)
             )));
         }
-        let config = read_in_time(options, client_config).await?;
+        let config = read_in_time(options, |options| {
+            let config = tls::client_config(options.authorities.as_deref(), options.certificate.as_ref());
+            config.map_err(ConnectError::Settings)
+        });
+        let config = config.await?;
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from(address.host.clone())
             .map_err(|error| ConnectError::Settings(format!("{}: {error}", address.host)))?;
@@ -142,20 +143,4 @@ fn login(address: &NatsAddress, options: &Options, info: &Info) -> Result<String
         login["jwt"] = credentials.jwt.into();
     }
     Ok(login.to_string())
-}
-
-/// Makes the TLS settings. The files are read for each connection, so a new file takes effect with the next one.
-fn client_config(options: &Options) -> Result<ClientConfig, ConnectError> {
-    let about = |path: &Path, reason: &dyn fmt::Display| {
-        ConnectError::Settings(format!("{}: {reason}", path.display()))
-    };
-    let roots = tls::roots(options.authorities.as_deref()).map_err(ConnectError::Settings)?;
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConnectError::Settings(error.to_string()))?
-        .with_root_certificates(roots);
-    let Some((certificate, key)) = &options.certificate else { return Ok(builder.with_no_client_auth()) };
-    let chain = tls::certificates(certificate).map_err(|reason| about(certificate, &reason))?;
-    let private = tls::private_key(key).map_err(|reason| about(key, &reason))?;
-    builder.with_client_auth_cert(chain, private).map_err(|error| about(key, &error))
 }

@@ -113,6 +113,11 @@ impl Bound {
         (messages > 0 && bytes > 0).then_some((messages, bytes))
     }
 
+    /// Says whether the connection was sent everything that there is, and has acknowledged what it was sent.
+    pub(super) fn has_acknowledged_all(&self) -> bool {
+        self.stage == Stage::Live && self.in_flight.is_none()
+    }
+
     pub(super) fn has_begun(&self) -> bool {
         matches!(self.stage, Stage::Reading { .. } | Stage::Live)
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hashbrown::{HashMap, HashSet};
 
 use crate::inbox::model::{Device, Millis, NewMessage, PageRequest, WaitingPage};
-use crate::inbox::store::{Arrival, Operation, Outcome};
+use crate::inbox::store::{Arrival, News, Operation, Outcome};
 
 use super::bound::{Binding, Bound, Stage};
 use super::output::{Content, Sending};
@@ -142,6 +142,10 @@ impl Delivery {
         (entry.epoch, entry.tail) = (Some(epoch), seq);
         let (mut pages, mut others, mut devices) = (Vec::new(), Vec::new(), Vec::new());
         for bound in entry.live() {
+            // Of a store that others share, a page may hold what its news tell later.
+            if bound.sent >= seq {
+                continue;
+            }
             if bound.room().is_none() {
                 bound.stage = Stage::Reading { kept_until: Some(bound.sent) };
                 continue;
@@ -165,6 +169,34 @@ impl Delivery {
                     is_binary: message.is_binary,
                 };
                 self.sendings.push(Sending { uid: uid.clone(), connections, is_for_pages, content });
+            }
+        }
+    }
+
+    /// Takes what a store that several servers share tells. It tells that later than a page that was read meanwhile, but in order.
+    pub(in crate::inbox) fn hear(&mut self, news: News, now: Millis) {
+        match news {
+            News::Stored { message, seq } => {
+                // Whoever has come since knows of everything up to the tail.
+                let Some(entry) = self.uids.get_mut(&message.uid).filter(|entry| entry.tail < seq) else {
+                    return;
+                };
+                match entry.epoch {
+                    Some(epoch) => self.stored(&message, epoch, seq, now),
+                    None => entry.tail = seq,
+                }
+            }
+            News::Forgotten { uid, epoch, seq } => {
+                // Whoever has come since has a new epoch already.
+                let entry = self.uids.get(&uid).filter(|entry| entry.tail < seq);
+                if entry.is_some_and(|entry| entry.epoch.is_some_and(|known| known != epoch)) {
+                    self.forgotten(&uid);
+                }
+            }
+            News::Everything => {
+                for uid in self.uids.keys().cloned().collect::<Vec<_>>() {
+                    self.forgotten(&uid);
+                }
             }
         }
     }
@@ -236,8 +268,12 @@ impl Delivery {
         }
         let Some(entry) = self.uids.get_mut(&uid) else { return };
         entry.epoch = Some(arrival.epoch);
+        let behind = entry.know_of(arrival.tail);
         entry.arrived(connection, arrival.acknowledged);
-        let Some(bound) = entry.connection(connection) else { return };
+        behind.into_iter().for_each(|behind| self.read_for(&uid, behind));
+        let Some(bound) = self.uids.get_mut(&uid).and_then(|entry| entry.connection(connection)) else {
+            return;
+        };
         let device = bound.device.clone();
         if let Stage::Following { .. } = bound.stage {
             self.following.insert(connection);
@@ -268,6 +304,10 @@ impl Delivery {
         let Some(uid) = self.connections.get(&connection).cloned() else { return };
         let Some(entry) = self.uids.get_mut(&uid) else { return };
         let (Some(epoch), tail) = (entry.epoch, entry.tail) else { return };
+        if page.epoch.is_some_and(|of_page| of_page != epoch) {
+            // Another server has had the uid forgotten, and the news of that have not come yet.
+            return self.forgotten(&uid);
+        }
         let Some(bound) = entry.connection(connection) else { return };
         let Stage::Reading { kept_until } = bound.stage else { return };
         let (device, is_page) = (bound.device.clone(), bound.is_page);
@@ -294,6 +334,10 @@ impl Delivery {
             bound.stage = Stage::Live;
         }
         let sent = bound.sent;
+        if bound.has_acknowledged_all() {
+            // What is left up to here is not for the device, or has gone, so that nobody waits for it to be acknowledged.
+            entry.acknowledged(&device, sent);
+        }
         if page.lost > 0 && is_page && entry.tells(connection, &device) {
             self.sendings.push(to_it(Content::Lost { epoch, count: page.lost }));
             self.add(Operation::LostTold { uid: uid.clone(), device: device.clone(), lost: page.lost });

@@ -1,5 +1,5 @@
 //! Servers, stores and pages that go at any moment, by random steps: each device handles each message once and in order, but for the
-//! one case that the documents name.
+//! one case that the documents name. The servers are one, or several nodes that share a store, whose news come late.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use crate::inbox::bounds::{Bounds, DEFAULT_TTL};
 use crate::inbox::memory_store::MemoryStore;
 use crate::inbox::model::{Device, Millis, NewDevice, NewMessage};
 use crate::inbox::numbers::Numbers;
-use crate::inbox::store::{Operation, Outcome, Store as _};
+use crate::inbox::store::{News, Operation, Outcome, Store as _};
 
 const UIDS: [&str; 2] = ["anna", "ben"];
 const DEVICES: [&str; 3] = ["", "phone", "laptop"];
@@ -29,9 +29,12 @@ struct Received {
 
 /// A page, or another client that acknowledges nothing.
 struct Tab {
+    node: usize,
     connection: u32,
     owner: Owner,
     is_page: bool,
+    /// The last position that the connection was sent, and its epoch.
+    sent: (u64, u64),
     down: VecDeque<Received>,
     up: VecDeque<(u64, u64)>,
     queue: VecDeque<Received>,
@@ -64,14 +67,25 @@ struct Known {
     unnoted: HashSet<(u64, u64)>,
 }
 
+/// A server.
+#[derive(Default)]
+struct Node {
+    delivery: Delivery,
+    /// What PHP has asked for and the store has not done.
+    asked: Vec<Operation>,
+    /// The number of news that the node has heard.
+    heard: usize,
+}
+
 struct World {
     numbers: Numbers,
     store: MemoryStore,
-    delivery: Delivery,
+    /// One server, or the nodes that share the store.
+    nodes: Vec<Node>,
+    /// What the store has to tell all nodes, if it is shared.
+    news: Vec<News>,
     tabs: Vec<Tab>,
     known: HashMap<Owner, Known>,
-    /// What PHP has asked for and the store has not done.
-    asked: Vec<Operation>,
     now: Millis,
     connections: u32,
     messages: u64,
@@ -90,15 +104,15 @@ impl Owner {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, nodes: usize) -> Self {
         let bounds = Bounds { messages: 1 << 20, bytes: 1 << 40, ..Bounds::default() };
         Self {
             numbers: Numbers(seed),
-            store: MemoryStore::new(bounds),
-            delivery: Delivery::default(),
+            store: if nodes == 1 { MemoryStore::new(bounds) } else { MemoryStore::of_stream(bounds) },
+            nodes: (0..nodes).map(|_| Node::default()).collect(),
+            news: Vec::new(),
             tabs: Vec::new(),
             known: HashMap::new(),
-            asked: Vec::new(),
             now: 1_000_000,
             connections: 0,
             messages: 0,
@@ -106,14 +120,25 @@ impl World {
         }
     }
 
+    fn is_shared(&self) -> bool {
+        self.nodes.len() > 1
+    }
+
+    fn any_node(&mut self) -> usize {
+        self.numbers.below(self.nodes.len() as u64) as usize
+    }
+
     fn open(&mut self, owner: Owner) {
+        let node = self.any_node();
         self.connections += 1;
         // Clients without a name of their device acknowledge by what the kernel takes.
         let is_page = owner.device > 0;
         let tab = Tab {
+            node,
             connection: self.connections,
             owner,
             is_page,
+            sent: (0, 0),
             down: VecDeque::new(),
             up: VecDeque::new(),
             queue: VecDeque::new(),
@@ -121,16 +146,16 @@ impl World {
             handled: None,
             last: HashMap::new(),
         };
-        self.delivery.bound(owner.binding(tab.connection, is_page));
+        self.nodes[node].delivery.bound(owner.binding(tab.connection, is_page));
         self.tabs.push(tab);
     }
 
     /// Ends a connection. What a kernel has is what the client gets.
     fn leave(&mut self, at: usize) {
-        let Tab { connection, is_page, down, .. } = &mut self.tabs[at];
+        let Tab { node, connection, is_page, down, .. } = &mut self.tabs[at];
         let has_taken_all = !*is_page && down.is_empty();
         down.clear();
-        self.delivery.left(*connection, has_taken_all, self.now);
+        self.nodes[*node].delivery.left(*connection, has_taken_all, self.now);
         self.tabs[at].up.clear();
     }
 
@@ -141,21 +166,29 @@ impl World {
         known.unnoted.extend(tab.handled.map(|message| (message.epoch, message.seq)));
     }
 
-    /// A page comes back as another client.
+    /// A page comes back as another client, maybe at another node.
     fn reconnect(&mut self, at: usize) {
+        let node = self.any_node();
         self.connections += 1;
         let tab = &mut self.tabs[at];
-        tab.connection = self.connections;
-        self.delivery.bound(tab.owner.binding(tab.connection, tab.is_page));
+        (tab.node, tab.connection, tab.sent) = (node, self.connections, (0, 0));
+        self.nodes[node].delivery.bound(tab.owner.binding(tab.connection, tab.is_page));
     }
 
     /// Another process serves from here on, with the same store.
     fn replace_server(&mut self, keeps_connections: bool) {
-        self.delivery = Delivery::default();
+        let node = self.any_node();
+        // What a server has not told PHP of is asked for again.
+        self.nodes[node].delivery = Delivery::default();
+        self.nodes[node].heard = self.news.len();
         for at in 0..self.tabs.len() {
+            if self.tabs[at].node != node {
+                continue;
+            }
             if keeps_connections {
-                let tab = &self.tabs[at];
-                self.delivery.bound(tab.owner.binding(tab.connection, tab.is_page));
+                let tab = &mut self.tabs[at];
+                tab.sent = (0, 0);
+                self.nodes[node].delivery.bound(tab.owner.binding(tab.connection, tab.is_page));
             } else {
                 let tab = &mut self.tabs[at];
                 (tab.down, tab.up) = (VecDeque::new(), VecDeque::new());
@@ -167,7 +200,8 @@ impl World {
     fn deliver(&mut self) {
         self.messages += 1;
         let uid = UIDS[self.numbers.below(UIDS.len() as u64) as usize];
-        self.asked.push(Operation::Deliver(NewMessage {
+        let node = self.any_node();
+        self.nodes[node].asked.push(Operation::Deliver(NewMessage {
             uid: Bytes::from_static(uid.as_bytes()),
             id: format!("m{}", self.messages).into(),
             payload: Bytes::from(vec![b'x'; self.numbers.below(9000) as usize]),
@@ -179,18 +213,24 @@ impl World {
         }));
     }
 
-    /// The thread of the store does a group.
+    /// The thread of the store does a group at some node, which hears some of the news.
     fn turn(&mut self, fails: bool) {
-        let of_delivery = self.delivery.take_operations();
-        let group = std::mem::take(&mut self.asked);
+        let (node, news) = (self.any_node(), self.numbers.below(4) as usize);
+        self.turn_of(node, fails, news);
+    }
+
+    /// The thread of the store does a group at a node, which hears so many of the news.
+    fn turn_of(&mut self, node: usize, fails: bool, news: usize) {
+        let of_delivery = self.nodes[node].delivery.take_operations();
+        let group = std::mem::take(&mut self.nodes[node].asked);
         if fails {
-            self.delivery.failed();
-            self.asked = group;
+            self.nodes[node].delivery.failed();
+            self.nodes[node].asked = group;
             return;
         }
         let operations = [of_delivery.clone(), group.clone()].concat();
         let mut outcomes = self.store.apply(self.now, &operations).unwrap().into_iter();
-        self.delivery.committed(outcomes.by_ref().take(of_delivery.len()).collect());
+        self.nodes[node].delivery.committed(outcomes.by_ref().take(of_delivery.len()).collect());
         for operation in &of_delivery {
             if let Operation::Arrive { uid, device } = operation {
                 let uid = UIDS.iter().position(|known| known.as_bytes() == &**uid).unwrap();
@@ -206,7 +246,11 @@ impl World {
                             known.expected.insert((epoch, seq));
                         }
                     }
-                    self.delivery.stored(message, epoch, seq, self.now);
+                    if self.is_shared() {
+                        self.news.push(News::Stored { message: Box::new(message.clone()), seq });
+                    } else {
+                        self.nodes[node].delivery.stored(message, epoch, seq, self.now);
+                    }
                 }
                 (Operation::Forget { uid }, _) => {
                     for (owner, known) in &mut self.known {
@@ -215,25 +259,48 @@ impl World {
                             known.has_arrived = false;
                         }
                     }
-                    self.delivery.forgotten(uid);
+                    if self.is_shared() {
+                        if let Some(inbox) = self.store.inbox_of(self.now, uid).unwrap() {
+                            let (uid, epoch, seq) = (uid.clone(), inbox.epoch, self.store.last_position());
+                            self.news.push(News::Forgotten { uid, epoch, seq });
+                        }
+                    } else {
+                        self.nodes[node].delivery.forgotten(uid);
+                    }
                 }
                 _ => {}
             }
         }
-        while let Some((connection, wanted)) = self.delivery.next_page() {
+        self.hear(node, news);
+        while let Some((connection, wanted)) = self.nodes[node].delivery.next_page() {
             if self.numbers.below(20) == 0 {
-                self.delivery.page_failed(connection);
+                self.nodes[node].delivery.page_failed(connection);
                 break;
             }
-            let page = self.store.waiting(self.now, &wanted).unwrap();
-            self.delivery.page(connection, page, self.now);
+            let mut page = self.store.waiting(self.now, &wanted).unwrap();
+            if self.is_shared() {
+                page.epoch = self.store.inbox_of(self.now, &wanted.uid).unwrap().map(|inbox| inbox.epoch);
+            }
+            self.nodes[node].delivery.page(connection, page, self.now);
         }
-        for sending in self.delivery.take_sendings() {
+        for sending in self.nodes[node].delivery.take_sendings() {
             let Content::Message { is_new, epoch, seq, .. } = sending.content else { continue };
             for tab in self.tabs.iter_mut().filter(|tab| sending.connections.contains(&tab.connection)) {
                 assert_eq!(tab.is_page, sending.is_for_pages);
+                // Nothing goes twice or in another order over one connection.
+                assert!(tab.sent.0 != epoch || tab.sent.1 < seq, "{seq} goes after {:?}", tab.sent);
+                tab.sent = (epoch, seq);
                 tab.down.push_back(Received { is_new, epoch, seq });
             }
+        }
+    }
+
+    /// A node hears so many news at most.
+    fn hear(&mut self, node: usize, count: usize) {
+        let Node { delivery, heard, .. } = &mut self.nodes[node];
+        for news in self.news.iter().skip(*heard).take(count) {
+            delivery.hear(news.clone(), self.now);
+            *heard += 1;
         }
     }
 
@@ -318,19 +385,25 @@ impl World {
                 tab.owner
             );
         }
-        self.delivery.got(tab.connection, epoch, seq, self.now);
+        self.nodes[tab.node].delivery.got(tab.connection, epoch, seq, self.now);
     }
 
-    /// The kernel takes what a client without acknowledgements was sent.
+    /// The kernels take what clients without acknowledgements were sent.
     fn take(&mut self) {
-        for connection in self.delivery.untaken() {
-            if let Some(at) = self.tabs.iter().position(|tab| tab.connection == connection) {
-                while !self.tabs[at].down.is_empty() {
-                    self.receive(at);
+        for node in 0..self.nodes.len() {
+            for connection in self.nodes[node].delivery.untaken() {
+                if let Some(at) = self.tabs.iter().position(|tab| tab.connection == connection) {
+                    while !self.tabs[at].down.is_empty() {
+                        self.receive(at);
+                    }
+                    self.nodes[node].delivery.taken(connection, self.now);
                 }
-                self.delivery.taken(connection, self.now);
             }
         }
+    }
+
+    fn tick(&mut self) {
+        self.nodes.iter_mut().for_each(|node| node.delivery.tick(self.now));
     }
 
     fn step(&mut self) {
@@ -350,12 +423,15 @@ impl World {
                 self.reconnect(tab);
             }
             245..247 => self.replace_server(self.messages.is_multiple_of(2)),
-            247..249 => self.asked.push(Operation::Forget { uid: owner.binding(0, true).uid }),
+            247..249 => {
+                let node = self.any_node();
+                self.nodes[node].asked.push(Operation::Forget { uid: owner.binding(0, true).uid });
+            }
             249..255 => {
                 self.now += 20_000;
-                self.delivery.tick(self.now);
+                self.tick();
             }
-            255..300 => self.delivery.tick(self.now),
+            255..300 => self.tick(),
             300..330 => self.turn(true),
             330..500 => self.turn(false),
             500..560 => self.take(),
@@ -373,7 +449,7 @@ impl World {
             self.open(owner);
         }
         for _ in 0..20_000 {
-            self.turn(false);
+            (0..self.nodes.len()).for_each(|node| self.turn_of(node, false, usize::MAX));
             self.take();
             for at in 0..self.tabs.len() {
                 self.receive(at);
@@ -381,15 +457,17 @@ impl World {
                 self.acknowledge(at);
             }
             self.now += 10;
-            self.delivery.tick(self.now);
+            self.tick();
             let is_idle = |tab: &Tab| {
                 tab.down.is_empty() && tab.queue.is_empty() && tab.up.is_empty() && tab.handled.is_none()
             };
-            if self.tabs.iter().all(is_idle)
-                && !self.delivery.is_waited_for()
-                && !self.delivery.has_operations()
-                && !self.delivery.needs_ticks()
-            {
+            let is_done = |node: &Node| {
+                !node.delivery.is_waited_for()
+                    && !node.delivery.has_operations()
+                    && !node.delivery.needs_ticks()
+                    && node.heard == self.news.len()
+            };
+            if self.tabs.iter().all(is_idle) && self.nodes.iter().all(is_done) {
                 return;
             }
         }
@@ -397,11 +475,10 @@ impl World {
     }
 }
 
-#[test]
-fn each_device_handles_each_message_once_and_in_order() {
+fn each_device_handles_each_message_once(nodes: usize) {
     let (mut handled, mut repeated) = (0, 0);
     for seed in 0..SEEDS {
-        let mut world = World::new(seed);
+        let mut world = World::new(seed, nodes);
         for _ in 0..STEPS {
             world.step();
         }
@@ -423,8 +500,18 @@ fn each_device_handles_each_message_once_and_in_order() {
 }
 
 #[test]
+fn each_device_handles_each_message_once_and_in_order() {
+    each_device_handles_each_message_once(1);
+}
+
+#[test]
+fn so_it_does_at_several_nodes_that_hear_of_each_other_late() {
+    each_device_handles_each_message_once(3);
+}
+
+#[test]
 fn who_comes_while_others_read_follows_them() {
-    let mut world = World::new(0);
+    let mut world = World::new(0, 1);
     let owner = Owner { uid: 0, device: 1 };
     world.open(owner);
     world.turn(false);
@@ -439,17 +526,17 @@ fn who_comes_while_others_read_follows_them() {
     assert!(before[0] > 0 && before[1] == 0, "{before:?}");
     // The first does nothing for a while, so the second reads.
     world.now += 20_000;
-    world.delivery.tick(world.now);
+    world.tick();
     world.turn(false);
     assert_eq!(waiting(&world)[1], before[0]);
 }
 
 #[test]
 fn who_has_come_gets_everything_that_is_new_also_if_another_is_quicker() {
-    let mut world = World::new(0);
+    let mut world = World::new(0, 1);
     let owner = Owner { uid: 0, device: 1 };
     let deliver = |world: &mut World| {
-        world.asked.push(Operation::Deliver(NewMessage {
+        world.nodes[0].asked.push(Operation::Deliver(NewMessage {
             uid: Bytes::from_static(UIDS[0].as_bytes()),
             id: format!("m{}", world.messages).into(),
             payload: Bytes::from_static(b"x"),
@@ -481,7 +568,7 @@ fn who_has_come_gets_everything_that_is_new_also_if_another_is_quicker() {
     // A page that cannot be read is read later.
     for _ in 0..5 {
         world.turn(false);
-        world.delivery.tick(world.now);
+        world.tick();
     }
     let new: Vec<_> = world.tabs[1].down.iter().map(|message| (message.seq, message.is_new)).collect();
     assert_eq!(new, [(2, true), (3, true)]);

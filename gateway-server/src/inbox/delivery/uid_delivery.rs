@@ -58,6 +58,19 @@ impl UidDelivery {
         self.connections.iter_mut().filter(|bound| bound.stage == Stage::Live)
     }
 
+    /// Notes that the store has messages up to a position. Gives the connections that have to read what was not told of them.
+    pub(super) fn know_of(&mut self, tail: u64) -> Vec<u32> {
+        if tail <= self.tail {
+            return Vec::new();
+        }
+        self.tail = tail;
+        let behind = self.live().filter(|bound| bound.sent < tail).map(|bound| {
+            bound.stage = Stage::Reading { kept_until: Some(bound.sent) };
+            bound.connection
+        });
+        behind.collect()
+    }
+
     fn device(&mut self, device: &Device) -> Option<&mut DeviceDelivery> {
         self.devices.iter_mut().find(|known| known.device == *device)
     }

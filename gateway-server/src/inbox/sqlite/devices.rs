@@ -21,13 +21,13 @@ impl Batch<'_> {
         }
         let mut uid = self.uid(uid)?;
         let mut devices = DeviceRow::of(&mut self.statements, uid.key)?;
-        let epoch = uid.epoch(self.store_epoch);
+        let (epoch, tail) = (uid.epoch(self.store_epoch), uid.next_seq - 1);
         if let Some(known) = devices.iter_mut().find(|known| known.device == *device) {
             if self.is_seen(known) {
                 known.save(&mut self.statements, uid.key)?;
             }
             let (acknowledged, lost) = (known.acknowledged, known.lost);
-            return Ok(Outcome::Arrived(Arrival { epoch, acknowledged, lost, is_new: false }));
+            return Ok(Outcome::Arrived(Arrival { epoch, acknowledged, lost, tail, is_new: false }));
         }
         if devices.len() >= self.bounds.devices {
             let oldest = |signed: bool| {
@@ -52,7 +52,7 @@ impl Batch<'_> {
         devices.push(row);
         self.settle(&mut uid, &devices)?;
         uid.save(&mut self.statements)?;
-        Ok(Outcome::Arrived(Arrival { epoch, acknowledged: 0, lost: 0, is_new: true }))
+        Ok(Outcome::Arrived(Arrival { epoch, acknowledged: 0, lost: 0, tail, is_new: true }))
     }
 
     pub(super) fn written(&mut self, uid: &[u8], device: &Device, epoch: u64, seq: u64) -> Result<Outcome> {

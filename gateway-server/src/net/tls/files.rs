@@ -91,7 +91,7 @@ fn authorities(file: &Path) -> Result<RootCertStore, String> {
 }
 
 /// Gives the authorities of a file, or without one those that the system trusts.
-pub(crate) fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
+pub(super) fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     match file {
         Some(path) => authorities(path).map_err(|reason| format!("{}: {reason}", path.display())),
         None => {
@@ -104,7 +104,7 @@ pub(crate) fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
 }
 
 /// Reads the certificates in a file, of which there must be at least one.
-pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let text = files::read(file, MAX_FILE).map_err(|error| error.to_string())?;
     let found: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
@@ -115,7 +115,7 @@ pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
-pub(crate) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let text = files::read(file, MAX_FILE).map_err(|error| error.to_string())?;
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| not_pem(&error, "private key without a password"))
 }

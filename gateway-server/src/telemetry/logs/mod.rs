@@ -118,7 +118,10 @@ impl Logs {
 pub(crate) fn filter(log: &str) -> anyhow::Result<EnvFilter> {
     // The parser takes a character for a byte, and panics where one has several. No name in this program has such characters.
     anyhow::ensure!(log.is_ascii(), "it has characters that are not ASCII");
-    Ok(EnvFilter::builder().with_regex(false).parse(log)?)
+    let filter = EnvFilter::builder().with_regex(false).parse(log)?;
+    // What the client of NATS tells of each connection is told by this server where it matters.
+    let is_named = log.contains("async_nats");
+    Ok(if is_named { filter } else { filter.add_directive("async_nats=off".parse()?) })
 }
 
 /// Logs a panic, with the name of its thread. It does not use `tracing`, as the panic may have happened inside of that.

@@ -1,0 +1,231 @@
+//! The subjects of the stream, and the keyed hashes in them, so that NATS learns neither uids nor ids.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+/// Bytes of the authentication code in front of everything that is kept: the first half of an HMAC-SHA-256.
+const TAG: usize = 16;
+
+/// Names and authenticates what one cluster keeps.
+pub(super) struct Names {
+    /// The first two words of all subjects.
+    prefix: String,
+    key: Hmac<Sha256>,
+}
+
+/// The subjects of one uid.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct UidNames {
+    prefix: String,
+    /// The hash of the uid in hexadecimal digits, as two words, so that uids can be listed part by part.
+    hash: String,
+}
+
+impl Names {
+    pub(super) fn new(secret: &[u8], cluster: &str) -> Self {
+        let mut mac = keyed(secret);
+        mac.update(b"gateway inbox v1\0");
+        mac.update(cluster.as_bytes());
+        Self { prefix: format!("gateway_inbox.{cluster}"), key: keyed(&mac.finalize().into_bytes()) }
+    }
+
+    /// The subjects of everything in the stream.
+    pub(super) fn everything(&self) -> String {
+        format!("{}.>", self.prefix)
+    }
+
+    /// The subjects of all messages, and of the marks that uids were forgotten.
+    pub(super) fn news(&self) -> String {
+        format!("{}.n.>", self.prefix)
+    }
+
+    /// The subjects of the records of all uids.
+    pub(super) fn records(&self) -> String {
+        format!("{}.u.>", self.prefix)
+    }
+
+    /// The subjects of all messages and marks of those uids whose hash begins with this byte.
+    pub(super) fn part(&self, first: u8) -> String {
+        format!("{}.n.{first:02x}.>", self.prefix)
+    }
+
+    pub(super) fn uid(&self, uid: &[u8]) -> UidNames {
+        let mut hash = self.hash(b"uid", &[uid]);
+        hash.insert(2, '.');
+        UidNames { prefix: self.prefix.clone(), hash }
+    }
+
+    /// Gives the uid's subjects that a subject of a message or mark belongs to, and its last words.
+    pub(super) fn of_news<'s>(&self, subject: &'s str) -> Option<(UidNames, &'s str)> {
+        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".n.")?;
+        let (hash, words) = rest.split_at_checked(HASH + 1)?;
+        Some((UidNames { prefix: self.prefix.clone(), hash: hash.to_owned() }, words.strip_prefix('.')?))
+    }
+
+    /// The subject of a message that replaces those before it with the same key.
+    pub(super) fn replacing(&self, uid: &UidNames, key: &str) -> String {
+        format!(
+            "{}.n.{}.r.{}",
+            self.prefix,
+            uid.hash,
+            self.hash(b"replace", &[uid.hash.as_bytes(), key.as_bytes()])
+        )
+    }
+
+    /// The id by which NATS knows a message that comes again.
+    pub(super) fn message_id(&self, uid: &UidNames, id: &str) -> String {
+        self.hash(b"message", &[uid.hash.as_bytes(), id.as_bytes()])
+    }
+
+    /// The subjects of the index entries of an id, one for each uid that has a message with it.
+    pub(super) fn index(&self, id: &str) -> String {
+        format!("{}.i.{}.>", self.prefix, self.hash(b"id", &[id.as_bytes()]))
+    }
+
+    /// The subject of the index entry of an id and a uid.
+    pub(super) fn index_of(&self, uid: &UidNames, id: &str) -> String {
+        format!("{}.i.{}.{}", self.prefix, self.hash(b"id", &[id.as_bytes()]), uid.hash)
+    }
+
+    /// Gives the subjects of the uid that an index entry is of.
+    pub(super) fn of_index(&self, subject: &str) -> Option<UidNames> {
+        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".i.")?;
+        let hash = rest.get(HASH + 1..).filter(|hash| hash.len() == HASH + 1)?;
+        Some(UidNames { prefix: self.prefix.clone(), hash: hash.to_owned() })
+    }
+
+    /// Gives what is kept under a subject: a body behind its authentication code.
+    pub(super) fn seal(&self, subject: &str, body: &[u8]) -> Bytes {
+        let mut sealed = Vec::with_capacity(TAG + body.len());
+        sealed.extend_from_slice(&self.tag(subject, body).finalize().into_bytes()[..TAG]);
+        sealed.extend_from_slice(body);
+        sealed.into()
+    }
+
+    /// Gives the body of what is kept under a subject; `None` if nobody with the secret has written it there.
+    pub(super) fn open(&self, subject: &str, sealed: &Bytes) -> Option<Bytes> {
+        let (tag, body) = sealed.split_at_checked(TAG)?;
+        self.tag(subject, body).verify_truncated_left(tag).ok()?;
+        Some(sealed.slice(TAG..))
+    }
+
+    fn tag(&self, subject: &str, body: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.key.clone();
+        for part in [b"seal", subject.as_bytes()] {
+            mac.update(part);
+            mac.update(b"\0");
+        }
+        mac.update(body);
+        mac
+    }
+
+    fn hash(&self, purpose: &[u8], parts: &[&[u8]]) -> String {
+        let mut mac = self.key.clone();
+        mac.update(purpose);
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        let mut text = String::with_capacity(HASH + 1);
+        for byte in &mac.finalize().into_bytes()[..HASH / 2] {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+}
+
+/// The hexadecimal digits of a hash, which has 128 bits.
+const HASH: usize = 32;
+
+impl UidNames {
+    /// The subject of messages that replace no others.
+    pub(super) fn plain(&self) -> String {
+        format!("{}.n.{}.m", self.prefix, self.hash)
+    }
+
+    /// The subjects of all messages that replace others.
+    pub(super) fn all_replacing(&self) -> String {
+        format!("{}.n.{}.r.*", self.prefix, self.hash)
+    }
+
+    /// The subject of the mark that the uid was forgotten.
+    pub(super) fn forgotten(&self) -> String {
+        format!("{}.n.{}.f", self.prefix, self.hash)
+    }
+
+    /// The subjects of all messages and of the mark.
+    pub(super) fn news(&self) -> String {
+        format!("{}.n.{}.>", self.prefix, self.hash)
+    }
+
+    /// The subject of the uid's record.
+    pub(super) fn record(&self) -> String {
+        format!("{}.u.{}", self.prefix, self.hash)
+    }
+
+    /// The hash, as it stands in subjects.
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The first byte of the hash.
+    pub(super) fn first(&self) -> u8 {
+        self.hash.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(0)
+    }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        unreachable!("HMAC takes keys of any length");
+    };
+    mac
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_words_that_lead_back_to_their_uid() {
+        let names = Names::new(b"secret", "c");
+        let uid = names.uid(b"a b.*>\r\n");
+        let is_word = |word: &str| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        for subject in [
+            uid.plain(),
+            uid.forgotten(),
+            uid.record(),
+            names.replacing(&uid, "k"),
+            names.index_of(&uid, "a"),
+        ] {
+            assert!(subject.split('.').all(is_word), "{subject}");
+        }
+        assert_eq!(names.of_news(&uid.plain()), Some((uid.clone(), "m")));
+        assert_eq!(names.of_news(&uid.forgotten()), Some((uid.clone(), "f")));
+        assert!(
+            names
+                .of_news(&names.replacing(&uid, "k"))
+                .is_some_and(|(found, words)| found == uid && words.starts_with("r."))
+        );
+        assert_eq!(names.of_index(&names.index_of(&uid, "a")), Some(uid.clone()));
+        assert_eq!((names.of_news(&uid.record()), names.of_news("gateway_inbox.c.n.00")), (None, None));
+        assert!(names.part(uid.first()).starts_with(&uid.plain()[..20]));
+        assert_ne!(names.uid(b"a"), names.uid(b"b"));
+        assert_ne!(names.uid(b"a"), Names::new(b"other", "c").uid(b"a"));
+    }
+
+    #[test]
+    fn only_what_the_secret_has_sealed_there_is_opened() {
+        let names = Names::new(b"secret", "c");
+        let sealed = names.seal("a.b", b"body");
+        assert_eq!(names.open("a.b", &sealed).as_deref(), Some(&b"body"[..]));
+        assert_eq!(names.open("a.c", &sealed), None);
+        assert_eq!(Names::new(b"other", "c").open("a.b", &sealed), None);
+        assert_eq!(names.open("a.b", &sealed.slice(..10)), None);
+    }
+}
