@@ -4,6 +4,7 @@ mod component_settings;
 mod inbox;
 mod keys;
 mod live;
+mod notices;
 mod ports;
 mod reload;
 mod start;
@@ -171,7 +172,7 @@ impl Server {
         }
         // The store of a process before this one is free once that has given its clients away.
         let inbox = inbox::start(&settings, &backend.gateway, taken.is_none())?;
-        if let Some(teller) = inbox::teller(&settings, &backend)? {
+        if let Some(teller) = notices::teller(&settings, &backend)? {
             background.spawn("nobody is told any more what becomes of messages", teller.run());
         }
         component_settings::warn_of_guessable(&settings);

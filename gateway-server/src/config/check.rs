@@ -1,12 +1,13 @@
 //! Checks of settings together, which no row can express: what is of no use or of harm without another, and files that belong together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gateway_wire::token::MIN_SECRET;
 
 use super::choices::EventHandlers;
 use super::invalid::{Checks, Invalid};
 use super::table::{Listener, Settings};
+use crate::net::NatsAddress;
 use crate::net::tls::{CertificateError, Files};
 use crate::protocol::Protocol;
 use crate::webhook::WebhookKey;
@@ -37,10 +38,33 @@ impl Settings {
                 "whoever may use NATS could push to all clients: set secret_key, the same on all nodes";
             checks.refuse("cluster_nats", reason);
         }
-        if self.store.is_some() && !self.cluster_nats.is_empty() {
-            let reason =
-                "the nodes of a cluster do not see each other's store yet: leave out store, or cluster_nats";
+        self.store_fits(checks);
+    }
+
+    /// Whether messages for users who are not there wait in JetStream, for all nodes of a cluster.
+    pub(crate) fn has_jetstream(&self) -> bool {
+        self.store.as_deref().is_some_and(|store| store == Path::new("jetstream"))
+    }
+
+    fn store_fits(&self, checks: &mut Checks) {
+        let (has_jetstream, is_node) = (self.has_jetstream(), !self.cluster_nats.is_empty());
+        if self.store.is_some() && is_node && !has_jetstream {
+            let reason = "the nodes of a cluster do not see each other's files: set it to \"jetstream\", or leave it out";
             checks.refuse("store", reason);
+        }
+        if has_jetstream && !is_node {
+            let reason = "JetStream is that of a cluster's NATS: set cluster_nats, or a path like ./jetstream if a file is meant";
+            checks.refuse("store", reason);
+        }
+        if self.store_replicas > 1 && !has_jetstream {
+            checks.refuse("store_replicas", "it is of no use without store = \"jetstream\"");
+        }
+        let logins =
+            |pair: &[NatsAddress]| (&pair[0].user, &pair[0].password) != (&pair[1].user, &pair[1].password);
+        if has_jetstream && self.cluster_nats.windows(2).any(logins) {
+            let reason =
+                "with store = \"jetstream\" all servers of NATS need the same user and password, or token";
+            checks.refuse("cluster_nats", reason);
         }
     }
 

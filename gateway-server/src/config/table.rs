@@ -132,11 +132,15 @@ settings! {
         cluster_timeout: Seconds(0.01) = seconds(2), "GATEWAY_CLUSTER_TIMEOUT", RESTART;
 
         /// A file in which messages wait for users who are not there (Gateway::deliverToUid), an SQLite database of this server alone; it
-        /// is made if it is not there
+        /// is made if it is not there. In a cluster it is the word jetstream: they wait in JetStream of the NATS servers of
+        /// cluster_nats, for all nodes
         store: Maybe<PathBuf>("PATH") = none(), "GATEWAY_STORE", RESTART;
 
-        /// Bytes that the files of the store may take; when it is more, messages are refused
+        /// Bytes that the files of the store may take, or the messages in JetStream; when it is more, messages are refused
         store_bytes: Bytes(1 << 20..=1 << 50) = plain(10 << 30), "GATEWAY_STORE_BYTES", RESTART;
+
+        /// Servers of NATS that each keep all messages of the store in JetStream; with 3, one of them may fail
+        store_replicas: Number<u8>(1..=5) = plain(1), "GATEWAY_STORE_REPLICAS", RESTART;
 
         /// Whether PHP is told what devices have received and users have read of the messages in the store: by webhook_url, or else by
         /// Events::onReceipt of workers

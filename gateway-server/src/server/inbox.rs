@@ -4,19 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tracing::info;
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+use tracing::{info, warn};
 
+use super::notices::wanted;
 use crate::config::Settings;
 use crate::inbox::bounds::Bounds;
+use crate::inbox::jetstream::{JetStreamSettings, JetStreamStore, LateStore, OpenError};
 use crate::inbox::notices::WantedNotices;
 use crate::inbox::sqlite::SqliteStore;
 use crate::inbox::store::Store;
 use crate::inbox::worker::Opener;
 use crate::inbox::writer::{Writer, WriterHandle, WriterSettings};
-use crate::php::Backend;
-use crate::service::{Gateway, HubPost, NoticeTeller, Told};
-use crate::system::ages::millis;
-use crate::webhook::{Webhook, WebhookKey};
+use crate::service::{Gateway, HubPost};
 
 /// Makes what the store is asked by, if the settings name one. Its thread is started later.
 pub(super) fn handle(settings: &Settings) -> Option<WriterHandle> {
@@ -29,12 +31,58 @@ pub(super) fn handle(settings: &Settings) -> Option<WriterHandle> {
 /// Starts the thread of the store. The store is opened at once, unless another process may have it still.
 pub(super) fn start(settings: &Settings, gateway: &Gateway, is_free: bool) -> anyhow::Result<Option<Writer>> {
     let (Some(path), Some(handle)) = (&settings.store, gateway.inbox()) else { return Ok(None) };
+    if settings.has_jetstream() {
+        return start_jetstream(settings, gateway, handle).map(Some);
+    }
     let mut open = opener(path.clone(), settings.store_bytes as u64, wanted(settings));
     let store = is_free.then(&mut open).transpose().map_err(anyhow::Error::msg)?;
     let post = Box::new(HubPost::new(Arc::clone(gateway.hub())));
     let writer = Writer::start(handle.clone(), store, open, post).context("the thread of the store")?;
     info!(path = %path.display(), "messages wait in the store for users who are not there");
     Ok(Some(writer))
+}
+
+/// Starts the thread of the store of a cluster. Another process may have it open too.
+fn start_jetstream(settings: &Settings, gateway: &Gateway, handle: &WriterHandle) -> anyhow::Result<Writer> {
+    let jetstream = JetStreamSettings {
+        nats: settings.cluster_nats.clone(),
+        credentials: settings.cluster_credentials.clone(),
+        authorities: settings.cluster_tls_ca.clone(),
+        certificate: settings.cluster_tls_certificate.clone().zip(settings.cluster_tls_key.clone()),
+        cluster: settings.cluster_name.clone(),
+        secret: Bytes::copy_from_slice(settings.secret_key.as_bytes()),
+        replicas: usize::from(settings.store_replicas),
+        client: format!("gateway-server {} inbox", gateway.node()),
+    };
+    let bounds = Bounds { store_bytes: settings.store_bytes as u64, ..Bounds::default() };
+    let (runtime, waker) = (Handle::current(), handle.clone());
+    let open = move || JetStreamStore::open(&jetstream, bounds, &runtime, Box::new(waker.waker()));
+    let store = match block_in_place(&open) {
+        Ok(store) => {
+            info!(
+                version = store.version(),
+                replicas = settings.store_replicas,
+                "messages wait in JetStream for users who are not there; nats-server syncs its disk as its sync_interval says, every 2 minutes unless it is set"
+            );
+            Some(store)
+        }
+        Err(error @ OpenError::Unsuitable(_)) => return Err(error.into()),
+        Err(OpenError::Unreachable(reason)) => {
+            warn!(
+                reason,
+                "JetStream cannot be reached; messages for users who are not there are refused until it can"
+            );
+            None
+        }
+    };
+    let late = move |store| -> Box<dyn Store> {
+        let open = open.clone();
+        Box::new(LateStore::new(store, Box::new(move || open().map_err(|error| error.to_string()))))
+    };
+    let first = late(store);
+    let again: Opener = Box::new(move || Ok(late(None)));
+    let post = Box::new(HubPost::new(Arc::clone(gateway.hub())));
+    Writer::start(handle.clone(), Some(first), again, post).context("the thread of the store")
 }
 
 fn opener(path: PathBuf, store_bytes: u64, wanted: WantedNotices) -> Opener {
@@ -44,28 +92,4 @@ fn opener(path: PathBuf, store_bytes: u64, wanted: WantedNotices) -> Opener {
         store.want_notices(wanted).map_err(|error| error.to_string())?;
         Ok(Box::new(store) as Box<dyn Store>)
     })
-}
-
-/// Which notices the store keeps for PHP.
-fn wanted(settings: &Settings) -> WantedNotices {
-    let after = settings.undelivered_seconds;
-    let undelivered_after = (!after.is_zero()).then(|| millis(after));
-    WantedNotices { receipts: settings.receipts, undelivered_after }
-}
-
-/// Makes what tells PHP what has become of messages in the store, if the settings want that.
-pub(super) fn teller(settings: &Settings, backend: &Backend) -> anyhow::Result<Option<NoticeTeller>> {
-    let Some(inbox) = backend.gateway.inbox().filter(|_| !wanted(settings).is_none()) else {
-        return Ok(None);
-    };
-    let told = match &settings.webhook_url {
-        None => Told::Workers(Arc::clone(&backend.notices)),
-        Some(address) => {
-            let key = WebhookKey::from_secret(&settings.webhook_secret);
-            let key = key.map_err(|reason| anyhow::anyhow!("webhook_secret: {reason}"))?;
-            let webhook = Webhook::new(address.clone(), key, settings.webhook_tls_ca.as_deref());
-            Told::Webhook(Box::new(webhook.map_err(|reason| anyhow::anyhow!("webhook_tls_ca: {reason}"))?))
-        }
-    };
-    Ok(Some(NoticeTeller::new(inbox.clone(), told)))
 }

@@ -78,6 +78,11 @@ pub fn copy_store(file: &Path, to: &Path) -> anyhow::Result<()> {
 /// Opens a store that is there.
 fn open(file: &Path) -> anyhow::Result<SqliteStore> {
     if !file.exists() {
+        if file == Path::new("jetstream") {
+            bail!(
+                "JetStream has no file that this could read: `nats stream report` and `nats stream backup` look after it"
+            );
+        }
         bail!("there is no {}", file.display());
     }
     Ok(SqliteStore::open(file, Bounds::default())?)
