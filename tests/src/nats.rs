@@ -1,12 +1,15 @@
 //! A real NATS server, and a proxy between a node and it, by which tests cut, stop or delay their traffic.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,13 +17,16 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::{skip, soon};
+use crate::{root, skip, soon};
 
 /// The process is killed when this is dropped.
 pub struct Nats {
     pub address: SocketAddr,
+    program: PathBuf,
     flags: Vec<String>,
     process: Child,
+    /// What JetStream keeps.
+    _store: Option<TempDir>,
 }
 
 impl Nats {
@@ -30,13 +36,34 @@ impl Nats {
     }
 
     pub async fn start_with(test: &str, flags: &[&str]) -> anyhow::Result<Option<Self>> {
-        if find("nats-server").is_none() {
+        let Some(program) = find("nats-server") else {
             skip(test, "nats-server is not installed (Debian package nats-server)");
             return Ok(None);
-        }
+        };
         let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let (process, address) = run(-1, &flags).await?;
-        Ok(Some(Self { address, flags, process }))
+        let (process, address) = run(&program, -1, &flags).await?;
+        Ok(Some(Self { address, program, flags, process, _store: None }))
+    }
+
+    /// Starts NATS with JetStream, which the inbox of a cluster needs of version 2.10 or newer.
+    pub async fn start_jetstream(test: &str) -> anyhow::Result<Option<Self>> {
+        let named = std::env::var_os("NATS_SERVER").map(PathBuf::from);
+        let fetched = root().join("target/newer-nats/usr/sbin/nats-server");
+        let programs = named.into_iter().chain([fetched]).chain(find("nats-server"));
+        let Some(program) = programs.into_iter().find(|program| is_new(program)) else {
+            skip(test, "no nats-server 2.10 or newer: scripts/newer-nats fetches one");
+            return Ok(None);
+        };
+        let store = tempfile::tempdir()?;
+        let folder = store.path().to_str().context("a path in UTF-8")?.to_owned();
+        let flags = vec!["-js".to_owned(), "-sd".to_owned(), folder];
+        let (process, address) = run(&program, -1, &flags).await?;
+        Ok(Some(Self { address, program, flags, process, _store: Some(store) }))
+    }
+
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.process.id().context("a process that has ended")?)?;
+        Ok(nix::sys::signal::kill(Pid::from_raw(pid), signal)?)
     }
 
     pub async fn kill(&mut self) -> anyhow::Result<()> {
@@ -45,7 +72,7 @@ impl Nats {
 
     /// Starts NATS anew at the same address, after [`Nats::kill`].
     pub async fn restart(&mut self) -> anyhow::Result<()> {
-        let (process, address) = run(self.address.port().into(), &self.flags).await?;
+        let (process, address) = run(&self.program, self.address.port().into(), &self.flags).await?;
         (self.process, self.address) = (process, address);
         Ok(())
     }
@@ -63,8 +90,17 @@ fn find(program: &str) -> Option<std::path::PathBuf> {
     directories.map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
-async fn run(port: i32, flags: &[String]) -> anyhow::Result<(Child, SocketAddr)> {
-    let mut process = Command::new(find("nats-server").context("nats-server")?)
+/// Says whether the program is one that the inbox of a cluster works with.
+fn is_new(program: &Path) -> bool {
+    let Ok(output) = std::process::Command::new(program).arg("--version").output() else { return false };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut numbers = text.rsplit('v').next().unwrap_or_default().trim().split('.').map(str::parse::<u64>);
+    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
+    (next(), next()) >= (2, 10)
+}
+
+async fn run(program: &Path, port: i32, flags: &[String]) -> anyhow::Result<(Child, SocketAddr)> {
+    let mut process = Command::new(program)
         .args(["-a", "127.0.0.1", "-p", &port.to_string()])
         .args(flags)
         .stdout(Stdio::null())

@@ -22,12 +22,23 @@ impl Nodes {
     /// Starts NATS and `count` servers. Without NATS the test is reported as skipped, and this gives `None`.
     pub async fn start(test: &str, count: usize, flags: &[&str]) -> anyhow::Result<Option<Self>> {
         let Some(nats) = Nats::start(test).await? else { return Ok(None) };
+        Self::over(nats, count, flags).await.map(Some)
+    }
+
+    /// Starts NATS with JetStream and `count` servers that keep the inbox there. Without a NATS that is new enough the test is reported
+    /// as skipped, and this gives `None`.
+    pub async fn start_with_inbox(test: &str, count: usize, flags: &[&str]) -> anyhow::Result<Option<Self>> {
+        let Some(nats) = Nats::start_jetstream(test).await? else { return Ok(None) };
+        Self::over(nats, count, &[&["--store", "jetstream"], flags].concat()).await.map(Some)
+    }
+
+    async fn over(nats: Nats, count: usize, flags: &[&str]) -> anyhow::Result<Self> {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let mut nodes = Self { nats, nodes: Vec::new(), flags };
         for _ in 0..count {
             nodes.add().await?;
         }
-        Ok(Some(nodes))
+        Ok(nodes)
     }
 
     pub async fn add(&mut self) -> anyhow::Result<()> {

@@ -203,6 +203,8 @@ pub enum StoreError {
     Damaged(String),
     #[error("the store cannot be read or written: {0}")]
     Io(String),
+    #[error("the store does not answer, and what it has done is not known: {0}")]
+    Unanswered(String),
 }
 
 impl NewMessage {

@@ -165,7 +165,13 @@ impl Drop for JetStreamStore {
 
 impl Store for JetStreamStore {
     fn apply(&mut self, now: Millis, operations: &[Operation]) -> Result<Vec<Outcome>, StoreError> {
-        self.run(now, APPLY, async |shared, now| shared.apply(now, operations).await)
+        // A request that nobody waits for any more may still be carried out, and another one of the batch may have been.
+        self.run(now, APPLY, async |shared, now| shared.apply(now, operations).await).map_err(|error| {
+            match error {
+                StoreError::Io(reason) | StoreError::Gone(reason) => StoreError::Unanswered(reason),
+                other => other,
+            }
+        })
     }
 
     fn waiting(&mut self, now: Millis, page: &PageRequest) -> Result<WaitingPage, StoreError> {

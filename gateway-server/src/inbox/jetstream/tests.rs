@@ -550,7 +550,7 @@ fn a_server_that_hangs_is_an_error_and_one_without_jetstream_is_unsuitable() {
     signal("-STOP");
     let begin = Instant::now();
     let failed = bench.store.apply(bench.now, &[Operation::Deliver(message("b", "x"))]);
-    assert!(matches!(failed, Err(StoreError::Io(_))), "{failed:?}");
+    assert!(matches!(failed, Err(StoreError::Unanswered(_))), "{failed:?}");
     assert!(begin.elapsed() < Duration::from_secs(9));
     signal("-CONT");
     while bench.store.probe().is_err() {

@@ -7,7 +7,7 @@ use gateway_wire::bridge::{Order, PhpStr, Producer, kind};
 
 use crate::inbox::model::{NewDevice, NewMessage};
 use crate::inbox::request::Unavailable;
-use crate::inbox::store::{Operation, Outcome};
+use crate::inbox::store::{Operation, Outcome, StoreError};
 use crate::inbox::writer::WriterHandle;
 use crate::protocol::websocket::MessageKind;
 use crate::service::{Gateway, OrderError};
@@ -45,6 +45,11 @@ impl Gateway {
                 Box::pin(async move {
                     match tokio::time::timeout_at(deadline, outcome).await {
                         Ok(Ok(outcomes)) => result(&outcomes),
+                        Ok(Err(unavailable @ Unavailable::Store(StoreError::Unanswered(_)))) => {
+                            Err(OrderError::Refused(format!(
+                                "{unavailable}: deliver it again with the same id later"
+                            )))
+                        }
                         Ok(Err(unavailable)) => Err(OrderError::Refused(not_kept(&unavailable))),
                         Err(_) => Err(OrderError::Refused(unknown())),
                     }
