@@ -109,6 +109,26 @@ mod tests {
     }
 
     #[test]
+    fn a_store_is_a_file_of_one_server_or_jetstream_of_a_cluster() {
+        let raw = |store: &str, nats: &[&str], replicas| RawConfig {
+            store: Some(store.into()),
+            cluster_nats: Some(nats.iter().map(|address| address.parse().unwrap()).collect()),
+            store_replicas: Some(replicas),
+            secret_key: Some(Secret::new("s3cr3t")),
+            ..RawConfig::default()
+        };
+        let one = &["nats://a:b@h"][..];
+        for good in [raw("/a", &[], 1), raw("jetstream", one, 3), raw("./jetstream", &[], 1)] {
+            good.resolve().unwrap();
+        }
+        let refused = |raw: RawConfig| raw.resolve().unwrap_err().remove(0).to_string();
+        assert!(refused(raw("/a", one, 1)).contains("set it to \"jetstream\""));
+        assert!(refused(raw("jetstream", &[], 1)).contains("set cluster_nats"));
+        assert!(refused(raw("/a", &[], 3)).starts_with("store_replicas: "));
+        assert!(refused(raw("jetstream", &["nats://a:b@h", "nats://a:c@h"], 1)).contains("the same user"));
+    }
+
+    #[test]
     fn a_secret_opens_the_register_to_other_machines_and_is_never_printed() {
         let raw = RawConfig {
             register: Some(vec!["0.0.0.0:1238".parse().unwrap()]),

@@ -382,6 +382,7 @@ mod tests {
             (_, "BOOL") => bare(if row.default == "true" { "false" } else { "true" }),
             (_, "ADDRESS" | "IPV4:PORT") => quoted("127.0.0.1:7"),
             ("max_request_bytes", _) => bare("2048"),
+            ("store_replicas", _) => bare("3"),
             (_, "BYTES") => bare("2000000"),
             (_, "SECONDS" | "NUMBER") => bare("7"),
             (_, "PATH" | "NAME" | "TEXT" | "SECRET") => quoted("sample"),

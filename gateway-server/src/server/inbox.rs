@@ -75,12 +75,14 @@ fn start_jetstream(settings: &Settings, gateway: &Gateway, handle: &WriterHandle
             None
         }
     };
+    let open_again = open.clone();
     let late = move |store| -> Box<dyn Store> {
         let open = open.clone();
         Box::new(LateStore::new(store, Box::new(move || open().map_err(|error| error.to_string()))))
     };
     let first = late(store);
-    let again: Opener = Box::new(move || Ok(late(None)));
+    // After an upgrade that has come to nothing, what was stored meanwhile is looked at at once.
+    let again: Opener = Box::new(move || Ok(late(Some(open_again().map_err(|error| error.to_string())?))));
     let post = Box::new(HubPost::new(Arc::clone(gateway.hub())));
     Writer::start(handle.clone(), Some(first), again, post).context("the thread of the store")
 }

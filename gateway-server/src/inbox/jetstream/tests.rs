@@ -4,16 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::runtime::Runtime;
 
-use super::{JetStreamSettings, JetStreamStore, OpenError};
+use super::{JetStreamSettings, JetStreamStore, LateStore, OpenError};
 use crate::inbox::bounds::{Bounds, DEFAULT_TTL, DEVICE_LIFE, MESSAGE_BYTES};
+use crate::inbox::delivery::{Content, Post, Sending};
 use crate::inbox::model::{Device, Millis, NewDevice, NewMessage, PageRequest, UidInbox, WaitingPage};
 use crate::inbox::store::{Arrival, News, Operation, Outcome, Refusal, Store as _, StoreError};
+use crate::inbox::worker::Opener;
+use crate::inbox::writer::{Writer, WriterHandle, WriterSettings};
 use crate::system::ages::millis;
 use crate::telemetry::clock;
 
@@ -516,6 +519,64 @@ fn a_server_that_was_killed_has_everything_again_and_news_go_on_behind_what_was_
     };
     assert_eq!(ids(&other.news(1)), [("b", second)]);
     assert_eq!((one.waiting(&Device::Shared), one.inbox().epoch), (vec!["a".into(), "b".into()], epoch));
+}
+
+/// A post that passes on the positions of messages that connections are sent.
+struct Heard(Sender<u64>);
+
+impl Post for Heard {
+    fn send(&mut self, sendings: Vec<Sending>) {
+        for sending in sendings {
+            match sending.content {
+                Content::Message { seq, .. } => self.0.send(seq).unwrap(),
+                Content::Lost { .. } => panic!("{sending:?}"),
+            }
+        }
+    }
+
+    fn taken(&mut self, connections: Vec<u32>) -> Vec<u32> {
+        connections
+    }
+}
+
+#[test]
+fn a_connection_gets_in_order_what_all_nodes_store_also_over_a_pause() {
+    let Some(nats) = Nats::start() else { return };
+    let mut other = Bench::new(&nats, Bounds::default());
+    let (runtime, settings) = (runtime(), nats.settings());
+    let handle = WriterHandle::new(WriterSettings::default());
+    let (open_handle, handle_runtime) = (handle.clone(), runtime.handle().clone());
+    let open = move || -> Result<JetStreamStore, String> {
+        let wake = Box::new(open_handle.waker());
+        let opened = JetStreamStore::open(&settings, Bounds::default(), &handle_runtime, wake);
+        opened.map_err(|error| error.to_string())
+    };
+    let open: Opener = Box::new(move || Ok(Box::new(LateStore::new(Some(open()?), Box::new(open.clone())))));
+    let (sender, heard) = channel();
+    let writer = Writer::start(handle, None, open, Box::new(Heard(sender))).unwrap();
+    let mut expected = vec![other.stored(message("a", "x"))];
+    writer.handle().notes().bound(7, true, UID, Device::Shared, true);
+    let next = || heard.recv_timeout(PATIENCE).unwrap();
+    let mut found = vec![next()];
+    for number in 0..20 {
+        let id = format!("m{number}");
+        expected.push(other.stored(message(&id, "x")));
+        let own = writer.handle().apply(vec![Operation::Deliver(message(&format!("own{number}"), "x"))]);
+        match runtime.block_on(own).unwrap()[..] {
+            [Outcome::Stored { seq, .. }] => expected.push(seq),
+            ref other => panic!("{other:?}"),
+        }
+    }
+    found.extend((0..40).map(|_| next()));
+    assert_eq!(found, expected);
+    let epoch = other.inbox().epoch;
+    writer.handle().notes().got(7, epoch, *expected.last().unwrap());
+    // Another process was to have the store, and has not taken it.
+    let at_rest = runtime.block_on(writer.handle().rest()).unwrap();
+    let meanwhile = other.stored(message("meanwhile", "x"));
+    drop(at_rest);
+    assert_eq!(next(), meanwhile);
+    assert!(writer.stop());
 }
 
 #[test]
