@@ -53,6 +53,7 @@ fn start_jetstream(settings: &Settings, gateway: &Gateway, handle: &WriterHandle
         secret: Bytes::copy_from_slice(settings.secret_key.as_bytes()),
         replicas: usize::from(settings.store_replicas),
         client: format!("gateway-server {} inbox", gateway.node()),
+        notices: wanted(settings),
     };
     let bounds = Bounds { store_bytes: settings.store_bytes as u64, ..Bounds::default() };
     let (runtime, waker) = (Handle::current(), handle.clone());

@@ -50,19 +50,22 @@ final class Dispatcher
     }
 
     /**
-     * Tells the program what has become of messages in the inbox. There is no client and no session meanwhile.
+     * Tells the program what has become of messages in the inbox, by several calls. There is no client and no session meanwhile.
      *
      * @param list<array{uid: string, id: string, device: string, signed: bool, event: 'received'|'read', at: int}> $receipts
      * @param list<array{uid: string, id: string, stored: int}> $undelivered
+     * @param \Closure(): void $afterEach is called after each call, which may have taken long
      */
-    public function notify(array $receipts, array $undelivered): void
+    public function notify(array $receipts, array $undelivered, \Closure $afterEach): void
     {
         $_SESSION = null;
         if ($receipts !== []) {
             $this->callWithinLimits('onReceipt', $receipts);
+            $afterEach();
         }
         foreach ($undelivered as $message) {
             $this->callWithinLimits('onUndelivered', $message['uid'], $message['id']);
+            $afterEach();
         }
     }
 

@@ -104,7 +104,7 @@ final class WorkerProcess
             // There is no event when a signal has come, whose handler has run by now, or when a timer is due.
             if ($event !== null) {
                 if ($event[0] === 'notices') {
-                    $dispatcher->notify($event[1], $event[2]);
+                    $dispatcher->notify($event[1], $event[2], $this->checkMaster(...));
                 } else {
                     $dispatcher->handle(...$event);
                 }

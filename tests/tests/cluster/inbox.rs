@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, bail, ensure};
 use gateway_tests::{
-    FromInbox, Nats, Node, Nodes, Operator, PATIENCE, PhpPeer, ResumingPage, SECRET, eventually, field, list,
-    new_producer, server_binary, soon,
+    FromInbox, Nats, Node, Nodes, Operator, PATIENCE, PhpPeer, ResumingPage, SECRET, WebhookReceiver,
+    WebhookRequest, eventually, field, list, new_producer, server_binary, soon,
 };
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
+use serde_json::Value;
 use tempfile::NamedTempFile;
 use tokio::net::TcpStream;
 
@@ -327,4 +328,63 @@ async fn an_upgrade_loses_and_doubles_nothing() -> anyhow::Result<()> {
     let mut php =
         PhpPeer::connect_as(nodes.nodes[0].server.register[0], new_producer(), SECRET.as_bytes()).await?;
     eventually("what waits", 0, async || waiting(&mut php, "ann").await).await
+}
+
+/// What a webhook was told, each as the id of the message and what has become of it.
+fn told(request: &WebhookRequest) -> anyhow::Result<Vec<String>> {
+    let body: Value = serde_json::from_slice(&request.body)?;
+    let all = |name: &str| body["data"][name].as_array().cloned().unwrap_or_default();
+    let receipts = all("receipts").into_iter().map(|one| format!("{} {}", one["id"], one["event"]));
+    let undelivered = all("undelivered").into_iter().map(|one| format!("{} undelivered", one["id"]));
+    Ok(receipts.chain(undelivered).map(|line| line.replace('"', "")).collect())
+}
+
+/// Several nodes note what becomes of messages, and one at a time tells it.
+#[tokio::test]
+async fn the_application_is_told_once_whichever_nodes_are_there() -> anyhow::Result<()> {
+    const TEST: &str = "the_application_is_told_once_whichever_nodes_are_there";
+    let mut receiver = WebhookReceiver::start().await?;
+    let secret = NamedTempFile::new()?;
+    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")?;
+    let path = secret.path().to_str().context("a path in UTF-8")?;
+    let url = format!("http://{}/", receiver.address);
+    let flags =
+        ["--receipts", "--undelivered-seconds", "1", "--webhook-url", &url, "--webhook-secret-file", path];
+    let Some(mut nodes) = Nodes::start_with_inbox(TEST, 3, &flags).await? else { return Ok(()) };
+    let (mut first, mut second) = (nodes.php(0).await?, nodes.php(1).await?);
+    let mut phone = page(&nodes.nodes[1], &mut second, "phone", "ann").await?;
+    let mut lines = Vec::new();
+    for number in 0..20 {
+        first.deliver("ann", &format!("m{number}"), "x").await?;
+        phone.handle().await?;
+    }
+    second.deliver("ben", "late", "nobody is there").await?;
+    while lines.len() < 21 {
+        lines.extend(told(&receiver.request().await?)?);
+    }
+    lines.sort();
+    let mut expected: Vec<_> = (0..20).map(|number| format!("m{number} received")).collect();
+    expected.push("late undelivered".to_owned());
+    expected.sort();
+    assert_eq!(lines, expected);
+
+    // Whoever has told until now is among those that are killed, or is the one that is left.
+    for place in [0, 2] {
+        nodes.nodes[place].server.signal(Signal::SIGKILL)?;
+        nodes.nodes[place].server.exit().await?;
+    }
+    second.deliver("ann", "last", "x").await?;
+    phone.handle().await?;
+    second.deliver("ben", "later", "nobody is there").await?;
+    let mut lines = Vec::new();
+    while lines.len() < 2 {
+        let request = receiver.request().await.context("nobody tells any more")?;
+        // What a node was telling when it was killed comes again.
+        lines.extend(
+            told(&request)?.into_iter().filter(|line| line.starts_with("last") || line.starts_with("later")),
+        );
+    }
+    lines.sort();
+    assert_eq!(lines, ["last received", "later undelivered"]);
+    Ok(())
 }

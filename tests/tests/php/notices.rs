@@ -101,3 +101,32 @@ async fn a_program_without_the_methods_takes_nothing_and_others_get_it() -> anyh
     let hearing = WorkerRunner::start_with(events, server.register[0], 1).await?;
     diary_is(&hearing, &["received ann m1 phone"]).await
 }
+
+/// A handler that takes its time for each message, and less than it may.
+const SLOW: &str = r#"<?php
+class Events {
+    static function onUndelivered(string $uid, string $id) {
+        usleep(400000);
+        file_put_contents(getenv('DIARY'), "$id\n", FILE_APPEND);
+    }
+}"#;
+
+#[tokio::test]
+async fn a_batch_may_take_longer_than_a_call() -> anyhow::Result<()> {
+    let folder = store_folder()?;
+    let server = Server::start_with(|command| {
+        command.arg("--store").arg(folder.path().join("inbox")).args(["--undelivered-seconds", "0.01"]);
+    })
+    .await?;
+    let mut php = PhpCalls::start(server.register[0], "")?;
+    let ids: Vec<_> = (0..12).map(|number| format!("m{number}")).collect();
+    for id in &ids {
+        php.get(json!(["deliverToUid", "ann", "hello", {"id": id}])).await?;
+    }
+    let events = folder.path().join("Slow.php");
+    std::fs::write(&events, SLOW)?;
+    let limit = ["--handler-timeout=2"];
+    let runner = WorkerRunner::start_in(events, &[server.register[0]], 1, "", &limit).await?;
+    // A process that is killed meanwhile would begin again, so that some would come twice.
+    eventually("the diary", ids, async || runner.diary()).await
+}

@@ -8,6 +8,7 @@ use async_nats::{Client, ConnectOptions, Event};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use crate::inbox::notices::WantedNotices;
 use crate::net::{NatsAddress, tls};
 use crate::system::files::{self, Reads};
 
@@ -41,6 +42,8 @@ pub struct JetStreamSettings {
     pub replicas: usize,
     /// The name under which NATS' monitoring lists the connection.
     pub client: String,
+    /// What PHP is told of messages.
+    pub notices: WantedNotices,
 }
 
 /// Connects, and logs in. The connection is made again by itself when it breaks; `is_back` is told of that.

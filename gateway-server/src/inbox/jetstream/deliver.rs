@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::api::{ApiError, Publish};
+use super::api::Publish;
+use super::kept_notice::Watch;
 use super::message::{IndexEntry, KeptMessage};
 use super::names::UidNames;
 use super::shared::Shared;
@@ -51,7 +52,7 @@ impl Shared {
             };
             if !ack.is_duplicate {
                 self.use_bytes(bytes);
-                self.note(uid, ack.seq, &kept).await?;
+                self.note(uid, ack.seq, &subject, &kept).await?;
                 return Ok(Outcome::Stored { epoch: 0, seq: ack.seq, dropped: 0 });
             }
             if !self.has_ended(now, uid, ack.seq, &message.id).await? {
@@ -64,7 +65,7 @@ impl Shared {
     }
 
     /// Says whether a message that NATS knows had its time or was forgotten. One that was stored without its index entry gets that.
-    async fn has_ended(&self, now: Millis, uid: &UidNames, seq: u64, id: &str) -> Result<bool, ApiError> {
+    async fn has_ended(&self, now: Millis, uid: &UidNames, seq: u64, id: &str) -> Result<bool, StoreError> {
         let (mark, subject) = (uid.forgotten(), self.names.index_of(uid, id));
         let (mark, entry) = tokio::try_join!(self.api.last(&mark), self.api.last(&subject))?;
         if mark.is_some_and(|mark| mark.seq > seq && self.opens(&mark)) {
@@ -74,15 +75,31 @@ impl Shared {
         if let Some(entry) = entry.filter(|entry| entry.seq == seq) {
             return Ok(entry.expires_at <= now);
         }
-        match self.api.at(seq).await?.and_then(|raw| self.message(&raw)) {
-            Some(kept) => Ok(self.note(uid, seq, &kept).await?.expires_at <= now),
+        match self.api.at(seq).await?.and_then(|raw| Some((self.message(&raw)?, raw.subject))) {
+            Some((kept, subject)) => Ok(self.note(uid, seq, &subject, &kept).await?.expires_at <= now),
             // It was dropped or replaced.
             None => Ok(false),
         }
     }
 
-    /// Writes where a message is to the index.
-    async fn note(&self, uid: &UidNames, seq: u64, kept: &KeptMessage) -> Result<IndexEntry, ApiError> {
+    /// Writes where a message is to the index, behind the watch over it.
+    async fn note(
+        &self,
+        uid: &UidNames,
+        seq: u64,
+        subject: &str,
+        kept: &KeptMessage,
+    ) -> Result<IndexEntry, StoreError> {
+        let KeptMessage { stored_at, expires_at, .. } = *kept;
+        let watch = |due: Millis| Watch {
+            uid: kept.uid.clone(),
+            id: kept.id.clone(),
+            seq,
+            stored_at,
+            due: due.min(expires_at),
+            replacing: (subject != uid.plain()).then(|| subject.to_owned()),
+        };
+        self.watch(uid, &kept.id, stored_at, watch).await?;
         let entry = IndexEntry { seq, stored_at: kept.stored_at, expires_at: kept.expires_at };
         let subject = self.names.index_of(uid, &kept.id);
         let ttl = kept.expires_at.saturating_sub(kept.stored_at) / 1000 + 1;
@@ -124,6 +141,7 @@ impl Shared {
         for subjects in [uid.plain(), uid.all_replacing()] {
             self.api.call("STREAM.PURGE", "", &json!({"filter": subjects, "seq": mark})).await?;
         }
+        self.forget_notices(uid, mark).await?;
         if let Ok(state) = stream::state(&self.api).await {
             self.take_bytes(&state);
         }

@@ -31,10 +31,11 @@ impl Shared {
                 let place = Place { now, epoch, tail, devices: self.settings.bounds.devices };
                 place.apply(&mut record, operation)
             });
-            let outcomes = outcomes.collect();
+            let outcomes: Vec<_> = outcomes.collect();
             if record == before && (is_kept || record.devices.is_empty()) {
                 return Ok(outcomes);
             }
+            self.tell_of(now, uid, (&before, &record), (operations, &outcomes)).await?;
             let subject = uid.record();
             let published = self.api.publish(Publish {
                 subject: &subject,

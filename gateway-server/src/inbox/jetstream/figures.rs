@@ -23,11 +23,14 @@ pub(super) async fn watch(shared: Arc<Shared>, again: Arc<Notify>) {
     loop {
         if counted.is_none_or(|counted| counted.elapsed() >= COUNT_PERIOD) {
             counted = Some(Instant::now());
-            let (uids, messages) = (shared.names.records(), shared.names.news());
-            if let (Ok(uids), Ok(messages)) =
-                tokio::join!(news::count(&shared, &uids), news::count(&shared, &messages))
-            {
-                shared.count(uids, messages);
+            let names = &shared.names;
+            let (uids, messages, notices) = (names.records(), names.news(), names.notices());
+            if let (Ok(uids), Ok(messages), Ok(notices)) = tokio::join!(
+                news::count(&shared, &uids),
+                news::count(&shared, &messages),
+                news::count(&shared, &notices)
+            ) {
+                shared.count(uids, messages, notices);
             }
         }
         tokio::time::sleep(BUSY_PERIOD).await;

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::api::{Api, ApiError};
 use super::connect::{JetStreamSettings, connect};
 use super::figures;
+use super::lease::Lease;
 use super::names::Names;
 use super::news;
 use super::news_buffer::{NewsBuffer, Waker};
@@ -62,6 +63,9 @@ pub struct JetStreamStore {
     now: Millis,
     /// The version of the server.
     version: String,
+    /// Whether this node tells PHP, and whether it looks for late messages.
+    teller: Lease,
+    watcher: Lease,
 }
 
 impl JetStreamStore {
@@ -123,13 +127,22 @@ async fn open(
     let names = Names::new(&settings.secret, &settings.cluster);
     api.account().await.map_err(|error| if error.is_off() { off(&error) } else { reason(&error) })?;
     let state = stream::ensure(&api, &names, stream_settings).await.map_err(|error| reason(&error))?;
-    let shared = Arc::new(Shared::new(api, names, stream_settings, &state));
+    let shared = Arc::new(Shared::new(api, names, stream_settings, &state, settings));
     let buffer = Arc::new(NewsBuffer::new(wake));
     // Whoever had a store before this one has not heard what was stored in between.
     buffer.push(News::Everything).await;
     let followed = news::follow(Arc::clone(&shared), Arc::clone(&buffer), Arc::clone(&again), state.last_seq);
     let tasks = [runtime.spawn(followed), runtime.spawn(figures::watch(Arc::clone(&shared), again))];
-    Ok(JetStreamStore { shared, buffer, runtime, tasks, now: 0, version: info.version })
+    Ok(JetStreamStore {
+        shared,
+        buffer,
+        runtime,
+        tasks,
+        now: 0,
+        version: info.version,
+        teller: Lease::of_teller(),
+        watcher: Lease::of_watcher(),
+    })
 }
 
 fn version(text: &str) -> (u64, u64, u64) {
@@ -195,13 +208,20 @@ impl Store for JetStreamStore {
         Ok(None)
     }
 
-    /// Gives nothing: the settings that want notices are refused in a cluster.
-    fn notices(&mut self, _limit: usize, _bytes: usize) -> Result<Vec<Notice>, StoreError> {
-        Ok(Vec::new())
+    fn notices(&mut self, limit: usize, bytes: usize) -> Result<Vec<Notice>, StoreError> {
+        let mut lease = std::mem::replace(&mut self.teller, Lease::of_teller());
+        let work = async |shared: &Shared, _| shared.notices(&mut lease, limit, bytes).await;
+        let notices = self.run(self.now, READ, work);
+        self.teller = lease;
+        notices
     }
 
-    fn has_undelivered(&mut self, _now: Millis) -> Result<bool, StoreError> {
-        Ok(false)
+    fn has_undelivered(&mut self, now: Millis) -> Result<bool, StoreError> {
+        let mut lease = std::mem::replace(&mut self.watcher, Lease::of_watcher());
+        let work = async |shared: &Shared, now| shared.has_undelivered(now, &mut lease).await;
+        let is_due = self.run(now, READ, work);
+        self.watcher = lease;
+        is_due
     }
 
     fn totals(&mut self) -> Result<Totals, StoreError> {
@@ -249,6 +269,15 @@ impl Shared {
         while let Some(of_uid) = done.try_next().await? {
             for (at, outcome) in of_uid {
                 outcomes[at] = outcome;
+            }
+        }
+        for (at, operation) in operations.iter().enumerate() {
+            match operation {
+                Operation::TellUndelivered { at_most } => {
+                    outcomes[at] = self.tell_undelivered(now, *at_most).await?;
+                }
+                Operation::NoticesTold { up_to } => outcomes[at] = self.notices_told(*up_to).await?,
+                _ => {}
             }
         }
         Ok(outcomes)

@@ -6,6 +6,9 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use super::kept_notice::KeptNotice;
+use crate::inbox::model::Device;
+
 /// Bytes of the authentication code in front of everything that is kept: the first half of an HMAC-SHA-256.
 const TAG: usize = 16;
 
@@ -50,6 +53,34 @@ impl Names {
     /// The subjects of all messages and marks of those uids whose hash begins with this byte.
     pub(super) fn part(&self, first: u8) -> String {
         format!("{}.n.{first:02x}.>", self.prefix)
+    }
+
+    /// The subjects of all notices for PHP.
+    pub(super) fn notices(&self) -> String {
+        format!("{}.t.>", self.prefix)
+    }
+
+    /// The subjects of the watches over all messages.
+    pub(super) fn watched(&self) -> String {
+        format!("{}.w.>", self.prefix)
+    }
+
+    /// The subject of a lease.
+    pub(super) fn lease(&self, what: &str) -> String {
+        format!("{}.l.{what}", self.prefix)
+    }
+
+    /// The id by which NATS knows a notice that comes again.
+    pub(super) fn notice_id(&self, uid: &UidNames, notice: &KeptNotice) -> String {
+        let (sort, device, _) = notice.fact.as_row();
+        let (device_sort, device) = device.map_or((u8::MAX, ""), Device::as_row);
+        let parts = [uid.hash.as_bytes(), notice.id.as_bytes(), &[sort, device_sort], device.as_bytes()];
+        self.hash(b"notice", &parts)
+    }
+
+    /// The id by which NATS knows the watch over a message again.
+    pub(super) fn watch_id(&self, uid: &UidNames, id: &str, seq: u64) -> String {
+        self.hash(b"watch", &[uid.hash.as_bytes(), id.as_bytes(), &seq.to_be_bytes()])
     }
 
     pub(super) fn uid(&self, uid: &[u8]) -> UidNames {
@@ -167,6 +198,16 @@ impl UidNames {
         format!("{}.u.{}", self.prefix, self.hash)
     }
 
+    /// The subject of the notices for PHP.
+    pub(super) fn notices(&self) -> String {
+        format!("{}.t.{}", self.prefix, self.hash)
+    }
+
+    /// The subject of the watches over messages.
+    pub(super) fn watched(&self) -> String {
+        format!("{}.w.{}", self.prefix, self.hash)
+    }
+
     /// The hash, as it stands in subjects.
     pub(super) fn hash(&self) -> &str {
         &self.hash
@@ -200,6 +241,9 @@ mod tests {
             uid.plain(),
             uid.forgotten(),
             uid.record(),
+            uid.notices(),
+            uid.watched(),
+            names.lease("teller"),
             names.replacing(&uid, "k"),
             names.index_of(&uid, "a"),
         ] {

@@ -4,14 +4,17 @@ use std::hash::Hasher as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use siphasher::sip::SipHasher13;
 
 use super::api::{Api, ApiError, RawMessage};
+use super::connect::JetStreamSettings;
 use super::message::KeptMessage;
 use super::names::{Names, UidNames};
 use super::record::Record;
 use super::stream::{StreamSettings, StreamState};
 use crate::inbox::model::{Millis, Totals};
+use crate::inbox::notices::WantedNotices;
 use crate::inbox::store::StoreError;
 
 /// What all parts of one store share.
@@ -26,6 +29,9 @@ pub(super) struct Shared {
     /// Whether something was published since.
     is_changed: AtomicBool,
     totals: Mutex<Totals>,
+    pub(super) wanted: WantedNotices,
+    /// The name of this node, which a process that follows this one has too.
+    pub(super) node: Bytes,
 }
 
 /// A uid's record, and when it is of.
@@ -39,7 +45,13 @@ pub(super) struct Loaded {
 }
 
 impl Shared {
-    pub(super) fn new(api: Api, names: Names, settings: StreamSettings, state: &StreamState) -> Self {
+    pub(super) fn new(
+        api: Api,
+        names: Names,
+        settings: StreamSettings,
+        state: &StreamState,
+        of_node: &JetStreamSettings,
+    ) -> Self {
         Self {
             api,
             names,
@@ -48,6 +60,8 @@ impl Shared {
             used: AtomicU64::new(state.bytes),
             is_changed: true.into(),
             totals: Mutex::default(),
+            wanted: of_node.notices,
+            node: Bytes::copy_from_slice(of_node.client.as_bytes()),
         }
     }
 
@@ -88,9 +102,9 @@ impl Shared {
         Totals { bytes: self.used.load(Ordering::Relaxed), ..totals }
     }
 
-    pub(super) fn count(&self, uids: u64, messages: u64) {
+    pub(super) fn count(&self, uids: u64, messages: u64, notices: u64) {
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner) =
-            Totals { uids, messages, ..Totals::default() };
+            Totals { uids, messages, notices, ..Totals::default() };
     }
 
     /// Gives the epoch of a uid that was forgotten last at this position.

@@ -14,6 +14,7 @@ use super::{JetStreamSettings, JetStreamStore, LateStore, OpenError};
 use crate::inbox::bounds::{Bounds, DEFAULT_TTL, DEVICE_LIFE, MESSAGE_BYTES};
 use crate::inbox::delivery::{Content, Post, Sending};
 use crate::inbox::model::{Device, Millis, NewDevice, NewMessage, PageRequest, UidInbox, WaitingPage};
+use crate::inbox::notices::{Fact, WantedNotices};
 use crate::inbox::store::{Arrival, News, Operation, Outcome, Refusal, Store as _, StoreError};
 use crate::inbox::worker::Opener;
 use crate::inbox::writer::{Writer, WriterHandle, WriterSettings};
@@ -98,6 +99,7 @@ impl Nats {
             secret: Bytes::from_static(b"secret"),
             replicas: 1,
             client: "test".to_owned(),
+            notices: WantedNotices::default(),
         }
     }
 }
@@ -121,14 +123,28 @@ fn runtime() -> Arc<Runtime> {
     Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap())
 }
 
+/// All notices, those of late messages after an hour.
+const ALL_NOTICES: WantedNotices = WantedNotices { receipts: true, undelivered_after: Some(HOUR) };
+const HOUR: Millis = 3_600_000;
+
 impl Bench {
     fn new(nats: &Nats, bounds: Bounds) -> Self {
+        Self::of_node(&nats.settings(), bounds)
+    }
+
+    /// A node of this name that wants all notices.
+    fn noting(nats: &Nats, name: &str) -> Self {
+        let settings = JetStreamSettings { client: name.to_owned(), notices: ALL_NOTICES, ..nats.settings() };
+        Self::of_node(&settings, Bounds::default())
+    }
+
+    fn of_node(settings: &JetStreamSettings, bounds: Bounds) -> Self {
         let runtime = runtime();
         let (sender, woken) = channel();
         let wake = Box::new(move || {
             let _ = sender.send(());
         });
-        let mut store = JetStreamStore::open(&nats.settings(), bounds, runtime.handle(), wake).unwrap();
+        let mut store = JetStreamStore::open(settings, bounds, runtime.handle(), wake).unwrap();
         assert_eq!(store.news(), [News::Everything]);
         Self { store, now: millis(clock::since_epoch()), woken, runtime }
     }
@@ -177,6 +193,27 @@ impl Bench {
     fn page(&mut self, device: &Device, after: u64, messages: usize, bytes: usize) -> WaitingPage {
         let (uid, device) = (Bytes::from_static(UID), device.clone());
         self.store.waiting(self.now, &PageRequest { uid, device, after, messages, bytes }).unwrap()
+    }
+
+    /// Gives what PHP is told, each as its id and what has become of it, and has the store forget it.
+    fn told(&mut self) -> Vec<String> {
+        let notices = self.store.notices(1000, usize::MAX).unwrap();
+        if let Some(last) = notices.last() {
+            assert_eq!(self.one(Operation::NoticesTold { up_to: last.number }), Outcome::Done);
+        }
+        let shown = notices.iter().map(|notice| match &notice.fact {
+            Fact::Received { device, .. } => format!("{} received {}", notice.id, device.as_row().1),
+            Fact::Read { device, .. } => format!("{} read {}", notice.id, device.as_row().1),
+            Fact::Undelivered { stored_at } => format!("{} undelivered {stored_at}", notice.id),
+        });
+        shown.collect()
+    }
+
+    fn late(&mut self) -> usize {
+        match self.one(Operation::TellUndelivered { at_most: 100 }) {
+            Outcome::Expired { removed, .. } => removed,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn waiting(&mut self, device: &Device) -> Vec<String> {
@@ -428,6 +465,104 @@ fn what_has_had_its_time_does_not_wait_and_devices_that_are_long_gone_are_forgot
     bench.now += DEVICE_LIFE;
     assert_eq!(bench.store.inbox_of(bench.now, UID).unwrap(), None);
     assert!(bench.arrive(&Device::Shared).is_new);
+}
+
+#[test]
+fn php_is_told_once_what_devices_have_received_and_read() {
+    let Some(nats) = Nats::start() else { return };
+    let bench = &mut Bench::noting(&nats, "node");
+    let [phone, tablet] = ["phone", "tablet"].map(invented);
+    bench.arrive(&phone);
+    bench.arrive(&tablet);
+    let positions = ["a", "b", "c"].map(|id| bench.stored(message(id, "")));
+    bench.written(&phone, positions[1]);
+    bench.acknowledge(&phone, positions[2]);
+    bench.acknowledge(&phone, positions[1]);
+    assert_eq!(bench.told(), ["a received phone", "b received phone"]);
+    assert_eq!(bench.told(), Vec::<String>::new());
+    let uid = Bytes::from_static(UID);
+    let epoch = bench.inbox().epoch;
+    for seq in [positions[0], positions[0], positions[2]] {
+        bench.one(Operation::Read { uid: uid.clone(), device: phone.clone(), epoch, seq });
+    }
+    bench.written(&tablet, positions[2]);
+    bench.acknowledge(&tablet, positions[0]);
+    assert_eq!(bench.told(), ["a read phone", "a received tablet"]);
+    // What PHP has not been told of a uid goes with it.
+    bench.acknowledge(&tablet, positions[1]);
+    bench.one(Operation::Forget { uid });
+    assert_eq!(bench.told(), Vec::<String>::new());
+}
+
+#[test]
+fn php_is_told_once_of_messages_that_nobody_has_acknowledged_in_time() {
+    let Some(nats) = Nats::start() else { return };
+    let bench = &mut Bench::noting(&nats, "node");
+    let phone = invented("phone");
+    bench.arrive(&phone);
+    let stored = bench.now;
+    let [first, second] = ["first", "second"].map(|id| bench.stored(message(id, "")));
+    let mut replaced = message("replaced", "");
+    replaced.replace = Some("key".into());
+    bench.stored(replaced.clone());
+    replaced.id = "newest".into();
+    bench.stored(replaced);
+    bench.written(&phone, second);
+    bench.acknowledge(&phone, first);
+    assert_eq!(bench.told(), ["first received phone"]);
+    bench.now += HOUR - 1;
+    assert!(!bench.store.has_undelivered(bench.now).unwrap());
+    assert_eq!(bench.late(), 0);
+    bench.now += 1;
+    assert!(bench.store.has_undelivered(bench.now).unwrap());
+    assert_eq!(bench.late(), 4);
+    assert_eq!(
+        bench.told(),
+        [format!("second undelivered {stored}"), format!("newest undelivered {stored}")]
+    );
+    assert!(!bench.store.has_undelivered(bench.now).unwrap());
+    assert_eq!((bench.late(), bench.told()), (0, Vec::new()));
+    // A message that is forgotten is asked for no more.
+    bench.stored(message("forgotten", ""));
+    bench.one(Operation::Forget { uid: Bytes::from_static(UID) });
+    bench.now += HOUR;
+    assert_eq!((bench.late(), bench.told()), (0, Vec::new()));
+}
+
+#[test]
+fn one_node_tells_at_a_time_and_another_once_that_one_is_gone() {
+    let Some(nats) = Nats::start() else { return };
+    let first = &mut Bench::noting(&nats, "first");
+    let second = &mut Bench::noting(&nats, "second");
+    let phone = invented("phone");
+    first.arrive(&phone);
+    let seq = first.stored(message("a", ""));
+    first.written(&phone, seq);
+    assert_eq!(second.told(), Vec::<String>::new());
+    // The acknowledgement comes at the other node.
+    second.acknowledge(&phone, seq);
+    assert_eq!((second.told(), first.told()), (vec!["a received phone".to_owned()], Vec::new()));
+    let seq = first.stored(message("b", ""));
+    first.written(&phone, seq);
+    first.acknowledge(&phone, seq);
+    assert_eq!(first.told(), Vec::<String>::new());
+    // The second node tells no more, and the first finds out by its own clock.
+    let begin = Instant::now();
+    let told = loop {
+        let told = first.told();
+        if !told.is_empty() || begin.elapsed() > PATIENCE {
+            break told;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert_eq!(told, ["b received phone"]);
+    assert!(begin.elapsed() > Duration::from_secs(5), "{:?}", begin.elapsed());
+    // A process that follows a node has its lease at once.
+    let follower = &mut Bench::noting(&nats, "first");
+    let seq = follower.stored(message("c", ""));
+    follower.written(&phone, seq);
+    follower.acknowledge(&phone, seq);
+    assert_eq!(follower.told(), ["c received phone"]);
 }
 
 #[test]

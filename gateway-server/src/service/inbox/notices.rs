@@ -11,11 +11,15 @@ use crate::inbox::store::Operation;
 use crate::inbox::writer::WriterHandle;
 use crate::webhook::Webhook;
 
+/// The notices that a worker is told together at most: all of them come again when it is killed meanwhile.
+const OF_WORKER: usize = 50;
 /// The pauses before a webhook that has failed is tried again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The pause before a store that does not answer is asked again.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// How often the store is asked although it has told of nothing.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Who is told.
 pub enum Told {
@@ -43,12 +47,19 @@ impl NoticeTeller {
     /// Does so for ever.
     pub async fn run(mut self) {
         loop {
-            if let Told::Workers(desk) = &self.told {
-                // A batch that the server process before this one has given out may be handled meanwhile.
-                self.done = self.done.max(desk.wanted().await);
-            }
-            match self.inbox.notices(BATCH, BATCH_BYTES).await {
-                Ok(notices) if notices.is_empty() => self.inbox.notices_come().await,
+            let most = match &self.told {
+                Told::Webhook(_) => BATCH,
+                Told::Workers(desk) => {
+                    // A batch that the server process before this one has given out may be handled meanwhile.
+                    self.done = self.done.max(desk.wanted().await);
+                    OF_WORKER
+                }
+            };
+            match self.inbox.notices(most, BATCH_BYTES).await {
+                Ok(notices) if notices.is_empty() => {
+                    // Other nodes of a cluster may have noted something, of which this one hears nothing.
+                    let _ = tokio::time::timeout(LOOK, self.inbox.notices_come()).await;
+                }
                 Ok(notices) => self.tell(notices).await,
                 // Who watches the store is told of that.
                 Err(_) => tokio::time::sleep(STORE_PAUSE).await,
