@@ -47,6 +47,10 @@ impl Nats {
 
     /// Starts NATS with JetStream, which the inbox of a cluster needs of version 2.10 or newer.
     pub async fn start_jetstream(test: &str) -> anyhow::Result<Option<Self>> {
+        Self::start_jetstream_with(test, &[]).await
+    }
+
+    pub async fn start_jetstream_with(test: &str, flags: &[&str]) -> anyhow::Result<Option<Self>> {
         let named = std::env::var_os("NATS_SERVER").map(PathBuf::from);
         let fetched = root().join("target/newer-nats/usr/sbin/nats-server");
         let programs = named.into_iter().chain([fetched]).chain(find("nats-server"));
@@ -56,7 +60,8 @@ impl Nats {
         };
         let store = tempfile::tempdir()?;
         let folder = store.path().to_str().context("a path in UTF-8")?.to_owned();
-        let flags = vec!["-js".to_owned(), "-sd".to_owned(), folder];
+        let flags: Vec<_> =
+            ["-js", "-sd", &folder].iter().chain(flags).map(|flag| (*flag).to_owned()).collect();
         let (process, address) = run(&program, -1, &flags).await?;
         Ok(Some(Self { address, program, flags, process, _store: Some(store) }))
     }

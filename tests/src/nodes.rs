@@ -32,7 +32,8 @@ impl Nodes {
         Self::over(nats, count, &[&["--store", "jetstream"], flags].concat()).await.map(Some)
     }
 
-    async fn over(nats: Nats, count: usize, flags: &[&str]) -> anyhow::Result<Self> {
+    /// Starts `count` servers with this NATS.
+    pub async fn over(nats: Nats, count: usize, flags: &[&str]) -> anyhow::Result<Self> {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let mut nodes = Self { nats, nodes: Vec::new(), flags };
         for _ in 0..count {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use gateway_tests::{
     FromInbox, Nats, Node, Nodes, Operator, PATIENCE, PhpPeer, ResumingPage, SECRET, WebhookReceiver,
-    WebhookRequest, eventually, field, list, new_producer, server_binary, soon,
+    WebhookRequest, eventually, field, free_port, list, new_producer, server_binary, soon,
 };
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use nix::sys::signal::Signal;
@@ -14,6 +15,7 @@ use serde_bytes::Bytes;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 use tokio::net::TcpStream;
+use tokio::sync::RwLock;
 
 /// Numbers that were delivered in the test of failures.
 const NUMBERS: usize = 240;
@@ -125,7 +127,7 @@ async fn what_is_delivered_at_one_node_reaches_devices_at_others() -> anyhow::Re
 
 /// A device whose page goes to another node when it loses one, and keeps the note that gateway.js keeps.
 struct Device<'n> {
-    nodes: &'n tokio::sync::RwLock<Nodes>,
+    nodes: &'n RwLock<Nodes>,
     page: Option<ResumingPage>,
     place: usize,
     /// The greatest position that was handled, of each epoch.
@@ -159,13 +161,9 @@ impl Device<'_> {
 }
 
 /// Delivers numbers one after the other, each at another node, and again until one has kept it.
-async fn deliver(
-    nodes: &tokio::sync::RwLock<Nodes>,
-    kept: &AtomicUsize,
-    refused: &AtomicUsize,
-) -> anyhow::Result<()> {
+async fn deliver(nodes: &RwLock<Nodes>, progress: &Progress) -> anyhow::Result<()> {
     for number in 0..NUMBERS {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let mut place = number;
         let (id, message) = (format!("n{number}"), number.to_string());
         loop {
@@ -182,11 +180,50 @@ async fn deliver(
                 Ok(()) => break,
                 Err(error) => ensure!(start.elapsed() < PATIENCE * 2, "{number} is not kept: {error:#}"),
             }
-            refused.fetch_add(1, Ordering::SeqCst);
+            progress.refused.fetch_add(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
         }
-        kept.store(number + 1, Ordering::SeqCst);
+        progress.kept.store(number + 1, Ordering::SeqCst);
     }
+    Ok(())
+}
+
+/// What a test of failures knows of the numbers that are delivered meanwhile.
+#[derive(Default)]
+struct Progress {
+    kept: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+/// Waits until a count of numbers has come so far.
+async fn until(counter: &AtomicUsize, count: usize) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    while counter.load(Ordering::SeqCst) < count {
+        ensure!(begin.elapsed() < PATIENCE * 2, "the numbers come to no end");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// Delivers numbers while things fail, and sees each come once and in order.
+async fn numbers_come_in_order(
+    nodes: &RwLock<Nodes>,
+    progress: &Progress,
+    faults: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let mut device = Device { nodes, page: None, place: 0, note: HashMap::new(), numbers: Vec::new() };
+    let handled = async {
+        let begin = Instant::now();
+        while device.numbers.len() < NUMBERS {
+            if tokio::time::timeout(PATIENCE / 3, device.step()).await.ok().and_then(Result::ok).is_none() {
+                device.page = None;
+            }
+            ensure!(begin.elapsed() < PATIENCE * 6, "{:?} of {NUMBERS}", device.numbers.len());
+        }
+        Ok(())
+    };
+    tokio::try_join!(deliver(nodes, progress), faults, handled)?;
+    assert_eq!(device.numbers, (0..NUMBERS).collect::<Vec<_>>());
     Ok(())
 }
 
@@ -196,54 +233,69 @@ async fn each_number_comes_once_and_in_order_whatever_fails() -> anyhow::Result<
     let Some(nodes) = Nodes::start_with_inbox(TEST, 3, &["--resume-seconds", "0"]).await? else {
         return Ok(());
     };
-    let nodes = tokio::sync::RwLock::new(nodes);
-    let (kept, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let mut device =
-        Device { nodes: &nodes, page: None, place: 0, note: HashMap::new(), numbers: Vec::new() };
+    let (nodes, progress) = (RwLock::new(nodes), Progress::default());
+    let Progress { kept, refused } = &progress;
     let faults = async {
-        // What fails next waits until so many numbers are kept or refused.
-        let until = async |counter: &AtomicUsize, count: usize| {
-            let begin = std::time::Instant::now();
-            while counter.load(Ordering::SeqCst) < count {
-                ensure!(begin.elapsed() < PATIENCE * 2, "the numbers come to no end");
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-            Ok(())
-        };
         for place in 0..3 {
-            until(&kept, 20 + 20 * place).await?;
+            until(kept, 20 + 20 * place).await?;
             let mut nodes = nodes.write().await;
             nodes.nodes[place].server.signal(Signal::SIGKILL)?;
             nodes.nodes[place].server.exit().await?;
             nodes.replace(place).await?;
         }
-        until(&kept, 80).await?;
+        until(kept, 80).await?;
         // Whoever delivers while NATS hangs is refused in the end.
         nodes.read().await.nats.signal(Signal::SIGSTOP)?;
-        until(&refused, refused.load(Ordering::SeqCst) + 3).await?;
+        until(refused, refused.load(Ordering::SeqCst) + 3).await?;
         nodes.read().await.nats.signal(Signal::SIGCONT)?;
         for count in [120, 160, 200] {
-            until(&kept, count).await?;
+            until(kept, count).await?;
             let mut nodes = nodes.write().await;
             nodes.nats.kill().await?;
             nodes.nats.restart().await?;
         }
         Ok(())
     };
-    let handled = async {
-        let begin = std::time::Instant::now();
-        while device.numbers.len() < NUMBERS {
-            let before = device.numbers.len();
-            if tokio::time::timeout(PATIENCE / 3, device.step()).await.ok().and_then(Result::ok).is_none() {
-                device.page = None;
+    numbers_come_in_order(&nodes, &progress, faults).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nats_of_three_servers_may_lose_any_of_them() -> anyhow::Result<()> {
+    const TEST: &str = "a_nats_of_three_servers_may_lose_any_of_them";
+    let routes = [free_port()?, free_port()?, free_port()?].map(|route| format!("nats://{route}"));
+    let mut servers = Vec::new();
+    for (name, route) in ["n1", "n2", "n3"].into_iter().zip(&routes) {
+        let flags = ["-n", name, "--cluster_name", "test", "--cluster", route, "--routes", &routes.join(",")];
+        let Some(server) = Nats::start_jetstream_with(TEST, &flags).await? else { return Ok(()) };
+        servers.push(server);
+    }
+    let urls: Vec<_> = servers.iter().map(Nats::url).collect();
+    let addresses: Vec<_> = servers.iter().map(|server| server.address).collect();
+    // Each node has one of the servers first, and knows of all.
+    let flags = ["--store", "jetstream", "--store-replicas", "3", "--cluster-nats", &urls.join(",")];
+    let mut nodes =
+        Nodes::over(servers.remove(0), 0, &[&flags[..], &["--resume-seconds", "0"]].concat()).await?;
+    for address in addresses {
+        nodes.add_by(address).await?;
+    }
+    let (nodes, progress) = (RwLock::new(nodes), Progress::default());
+    let faults = async {
+        for lost in 0..3 {
+            until(&progress.kept, 40 + 60 * lost).await?;
+            match lost {
+                0 => nodes.write().await.nats.kill().await?,
+                _ => servers[lost - 1].kill().await?,
             }
-            ensure!(begin.elapsed() < PATIENCE * 6, "{:?} of {NUMBERS}", before);
+            // The two others go on.
+            until(&progress.kept, 70 + 60 * lost).await?;
+            match lost {
+                0 => nodes.write().await.nats.restart().await?,
+                _ => servers[lost - 1].restart().await?,
+            }
         }
         Ok(())
     };
-    tokio::try_join!(deliver(&nodes, &kept, &refused), faults, handled)?;
-    assert_eq!(device.numbers, (0..NUMBERS).collect::<Vec<_>>());
-    Ok(())
+    numbers_come_in_order(&nodes, &progress, faults).await
 }
 
 #[tokio::test]
