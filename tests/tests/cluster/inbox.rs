@@ -365,7 +365,8 @@ async fn an_upgrade_loses_and_doubles_nothing() -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     let (upgraded, delivered) = tokio::join!(server.upgrade_by(&operator), delivered);
-    (upgraded?, delivered?);
+    upgraded?;
+    delivered?;
     // What was sent and not acknowledged comes again, which pages tell by its position.
     let (mut last, mut numbers) = (0, Vec::new());
     while numbers.len() < 50 {

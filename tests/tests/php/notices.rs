@@ -119,13 +119,13 @@ async fn a_batch_may_take_longer_than_a_call() -> anyhow::Result<()> {
     })
     .await?;
     let mut php = PhpCalls::start(server.register[0], "")?;
-    let ids: Vec<_> = (0..12).map(|number| format!("m{number}")).collect();
+    let ids: Vec<_> = (0..22).map(|number| format!("m{number}")).collect();
     for id in &ids {
         php.get(json!(["deliverToUid", "ann", "hello", {"id": id}])).await?;
     }
     let events = folder.path().join("Slow.php");
     std::fs::write(&events, SLOW)?;
-    let limit = ["--handler-timeout=2"];
+    let limit = ["--handler-timeout=1"];
     let runner = WorkerRunner::start_in(events, &[server.register[0]], 1, "", &limit).await?;
     // A process that is killed meanwhile would begin again, so that some would come twice.
     eventually("the diary", ids, async || runner.diary()).await
