@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tokio::process::Command;
 
+use crate::done;
+
 /// The project's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -14,6 +16,12 @@ pub fn root() -> PathBuf {
 /// The server that was built together with the running test, or the one that GATEWAY_SERVER names.
 pub fn server_binary() -> anyhow::Result<PathBuf> {
     built("GATEWAY_SERVER", "gateway-server")
+}
+
+/// Makes a copy of a program that can be run at once. Another process writes it: a file that this one has had open for writing is busy for as
+/// long as any child of another test has that descriptor too.
+pub fn copy_program(from: &Path, to: &Path) -> anyhow::Result<()> {
+    done(std::process::Command::new("cp").args([from, to])).map(drop)
 }
 
 /// The extension that was built together with the running test, or the one that GATEWAY_SO names.

@@ -59,7 +59,7 @@ mod worker_peer;
 mod worker_runner;
 
 pub use answer_fields::{field, list};
-pub use artifacts::{extension, fetched, root, server_binary, skip};
+pub use artifacts::{copy_program, extension, fetched, root, server_binary, skip};
 pub use bridge_worker::BridgeWorker;
 pub use browser::{Browser, Tab};
 pub use business_workers::BusinessWorkers;

@@ -20,6 +20,11 @@ pub trait Store: Send {
     /// Gives messages that wait for a device.
     fn waiting(&mut self, now: Millis, page: &PageRequest) -> Result<WaitingPage, StoreError>;
 
+    /// Gives several pages of messages that wait, each as [`Store::waiting`] does. A store that is far away reads them at the same time.
+    fn waiting_all(&mut self, now: Millis, pages: &[PageRequest]) -> Vec<Result<WaitingPage, StoreError>> {
+        pages.iter().map(|page| self.waiting(now, page)).collect()
+    }
+
     /// Gives what has become of the message with this id, for at most so many of the uids that it was delivered to.
     fn receipt(&mut self, now: Millis, id: &str, uids: usize) -> Result<Vec<Receipt>, StoreError>;
 

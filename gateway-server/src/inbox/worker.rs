@@ -244,20 +244,27 @@ impl Worker {
             self.delivery.hear(news, self.now);
         }
         self.send();
-        for count in 1..=PAGES {
-            let Some((connection, wanted)) = self.delivery.next_page() else { break };
-            match self.store.as_mut().map_or(Err(closed()), |store| store.waiting(self.now, &wanted)) {
-                Ok(page) => self.delivery.page(connection, page, self.now),
-                Err(error) => {
-                    tracing::debug!(%error, "what waits for a connection cannot be read");
-                    self.delivery.page_failed(connection);
+        for _ in 0..PAGES / PAGES_IN_MEMORY {
+            let next = std::iter::from_fn(|| self.delivery.next_page());
+            let (connections, wanted): (Vec<_>, Vec<_>) = next.take(PAGES_IN_MEMORY).unzip();
+            if connections.is_empty() {
+                break;
+            }
+            let pages = match &mut self.store {
+                Some(store) => store.waiting_all(self.now, &wanted),
+                None => wanted.iter().map(|_| Err(closed())).collect(),
+            };
+            for (connection, page) in connections.into_iter().zip(pages) {
+                match page {
+                    Ok(page) => self.delivery.page(connection, page, self.now),
+                    Err(error) => {
+                        tracing::debug!(%error, "what waits for a connection cannot be read");
+                        self.delivery.page_failed(connection);
+                    }
                 }
             }
-            if count % PAGES_IN_MEMORY == 0 {
-                self.send();
-            }
+            self.send();
         }
-        self.send();
         if self.delivery.has_untaken() {
             for connection in self.post.taken(self.delivery.untaken()) {
                 self.delivery.taken(connection, self.now);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use gateway_tests::{
-    Operator, PhpPeer, PlainClient, ResumingPage, Server, SteadyPushes, server_binary, skip,
+    Operator, PhpPeer, PlainClient, ResumingPage, Server, SteadyPushes, copy_program, server_binary, skip,
 };
 use nix::unistd::Pid;
 
@@ -14,7 +14,7 @@ const CLIENTS: usize = 30;
 /// Puts a binary in the place of another, as a package's upgrade does.
 fn install(binary: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let (new, place) = (folder.join("new"), folder.join("gateway-server"));
-    std::fs::copy(binary, &new).with_context(|| binary.display().to_string())?;
+    copy_program(binary, &new).with_context(|| binary.display().to_string())?;
     std::fs::rename(new, &place)?;
     Ok(place)
 }

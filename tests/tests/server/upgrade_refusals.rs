@@ -6,7 +6,8 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
 use gateway_tests::{
-    Answer, Client, Operator, PhpPeer, PlainClient, Server, eventually, server_binary, skip, soon,
+    Answer, Client, Operator, PhpPeer, PlainClient, Server, copy_program, eventually, server_binary, skip,
+    soon,
 };
 use nix::sys::signal::{Signal, kill};
 use tokio::io::AsyncReadExt as _;
@@ -16,7 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 /// A server that runs from a copy of the binary in a folder, with a settings file there.
 async fn start_in(folder: &Path, settings: &str) -> anyhow::Result<Server> {
     let binary = folder.join("gateway-server");
-    std::fs::copy(server_binary()?, &binary)?;
+    copy_program(&server_binary()?, &binary)?;
     std::fs::write(folder.join("gateway.toml"), settings)?;
     Server::start_binary(&binary, |command| {
         command.arg("--config").arg(folder.join("gateway.toml")).args(["--operations", "127.0.0.1:0"]);
@@ -98,7 +99,7 @@ async fn a_program_that_is_no_server_changes_nothing() -> anyhow::Result<()> {
     let sentence = refused(&server, &mut client).await?;
     ensure!(sentence.contains("may not be executed"), "{sentence:?}");
     // The right program takes over after all.
-    std::fs::copy(server_binary()?, folder.path().join("right"))?;
+    copy_program(&server_binary()?, &folder.path().join("right"))?;
     std::fs::rename(folder.path().join("right"), &binary)?;
     server.upgrade().await?;
     let mut php = PhpPeer::connect(server.register[0]).await?;
@@ -138,7 +139,7 @@ async fn a_program_that_does_not_even_begin_holds_up_nobody() -> anyhow::Result<
     let (operator, old) = (Operator::of(&server)?, server.pid()?);
     let install = || -> anyhow::Result<_> {
         let (binary, new) = (folder.path().join("gateway-server"), folder.path().join("new"));
-        std::fs::copy(server_binary()?, &new)?;
+        copy_program(&server_binary()?, &new)?;
         std::fs::rename(new, &binary)?;
         Ok(binary)
     };

@@ -191,6 +191,14 @@ impl Store for JetStreamStore {
         self.run(now, READ, async |shared, now| shared.waiting(now, page).await)
     }
 
+    fn waiting_all(&mut self, now: Millis, pages: &[PageRequest]) -> Vec<Result<WaitingPage, StoreError>> {
+        let read = self.run(now, READ, async |shared, now| {
+            let pages = streams::iter(pages).map(|page| shared.waiting(now, page));
+            Ok(pages.buffered(TOGETHER).collect::<Vec<_>>().await)
+        });
+        read.unwrap_or_else(|error| pages.iter().map(|_| Err(error.clone())).collect())
+    }
+
     fn receipt(&mut self, now: Millis, id: &str, uids: usize) -> Result<Vec<Receipt>, StoreError> {
         self.run(now, READ, async |shared, now| shared.receipt(now, id, uids).await)
     }

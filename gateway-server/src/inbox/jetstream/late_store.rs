@@ -39,6 +39,13 @@ impl Store for LateStore {
         self.store()?.waiting(now, page)
     }
 
+    fn waiting_all(&mut self, now: Millis, pages: &[PageRequest]) -> Vec<Result<WaitingPage, StoreError>> {
+        match self.store() {
+            Ok(store) => store.waiting_all(now, pages),
+            Err(error) => pages.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
     fn receipt(&mut self, now: Millis, id: &str, uids: usize) -> Result<Vec<Receipt>, StoreError> {
         self.store()?.receipt(now, id, uids)
     }
