@@ -130,6 +130,14 @@ impl ApiError {
         self.is(&code::WRONG_SEQUENCE)
     }
 
+    /// Gives the position of the last message on the subject, where the server has said which one it is.
+    pub(super) fn told_sequence(&self) -> Option<u64> {
+        match self {
+            Self::Refused { description, .. } => description.rsplit(' ').next()?.parse().ok(),
+            Self::Unreachable(_) | Self::NobodyThere => None,
+        }
+    }
+
     /// Says whether JetStream does not work for this account at all.
     pub(super) fn is_off(&self) -> bool {
         *self == Self::NobodyThere || self.is(&code::OFF)

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::api::Publish;
-use super::kept_notice::Watch;
-use super::message::{IndexEntry, KeptMessage};
+use super::chain::ChainEnd;
+use super::message::{IndexEntry, KeptMessage, Place};
 use super::names::UidNames;
 use super::shared::Shared;
 use super::stream;
@@ -13,17 +13,19 @@ use crate::inbox::store::{Outcome, Refusal, StoreError};
 
 /// The bytes that a message takes in the stream besides its payload, with its index entry, roughly.
 const OVERHEAD: u64 = 640;
-/// The messages with the same id that are looked through, each of which has ended before the next one came.
-const CHAIN: usize = 64;
+/// How often a message is published anew, as another one of its uid or its id has come before.
+const TRIES: usize = 64;
 /// The seconds for which a single message stays at least, so that its id is known for as long as NATS knows it.
 const SHORTEST: u64 = 660;
 
 impl Shared {
+    /// Delivers a message behind the last one of its uid, which `end` names if it is known.
     pub(super) async fn deliver(
         &self,
         now: Millis,
         uid: &UidNames,
         message: &NewMessage,
+        end: &mut Option<ChainEnd>,
     ) -> Result<Outcome, StoreError> {
         if let Err(refusal) = message.check() {
             return Ok(Outcome::Refused(refusal));
@@ -32,87 +34,104 @@ impl Shared {
         if !self.has_room(bytes) {
             return Ok(Outcome::Refused(Refusal::StoreFull));
         }
-        let kept = KeptMessage::new(message, now);
-        let subject =
-            message.replace.as_ref().map_or_else(|| uid.plain(), |key| self.names.replacing(uid, key));
+        let key = message.replace.as_ref().map_or(0, |key| self.names.replace_key(uid, key));
+        let (mut kept, subject) = (KeptMessage::new(message, key, now), uid.messages());
         let first_id = self.names.message_id(uid, &message.id);
-        let mut id = first_id.clone();
-        for _ in 0..CHAIN {
+        let (mut id, mut stale) = (first_id.clone(), None);
+        for _ in 0..TRIES {
+            let behind = match end.take() {
+                Some(end) => end,
+                None => self.chain_end(uid).await?,
+            };
+            kept.before.clone_from(&behind.before);
+            // A server from which the last message was removed may name an earlier one than it gives.
+            let is_stale = stale.is_some_and(|(last, told)| last == behind.last && told < last);
+            let expected = stale.filter(|_| is_stale).map_or(behind.last, |(_, told)| told);
             let published = self.api.publish(Publish {
                 subject: &subject,
                 body: self.names.seal(&subject, &kept.encode()),
-                replaces: message.replace.is_some(),
+                replaces: false,
                 id: Some(&id),
-                behind: None,
+                behind: Some(expected),
                 ttl: self.settings.has_ttl.then_some(message.ttl + 1),
             });
             let ack = match published.await {
                 Err(error) if error.is_full() => return Ok(Outcome::Refused(Refusal::StoreFull)),
+                // Another node has stored one for the uid meanwhile.
+                Err(error) if error.is_wrong_sequence() => {
+                    stale = error.told_sequence().map(|told| (behind.last, told));
+                    continue;
+                }
                 ack => ack?,
             };
             if !ack.is_duplicate {
                 self.use_bytes(bytes);
-                self.note(uid, ack.seq, &subject, &kept).await?;
+                self.note(uid, ack.seq, &kept).await?;
+                self.remove_replaced(&behind.before, key).await;
+                *end = Some(ChainEnd::behind(ack.seq, key, behind.before));
                 return Ok(Outcome::Stored { epoch: 0, seq: ack.seq, dropped: 0 });
             }
+            *end = Some(behind);
             if !self.has_ended(now, uid, ack.seq, &message.id).await? {
                 return Ok(Outcome::Known { epoch: 0, seq: ack.seq });
             }
             // The one that NATS knows has had its time, so this one is another with the same id.
             id = format!("{first_id}.{}", ack.seq);
         }
-        Err(StoreError::Io("too many messages had the same id within minutes".to_owned()))
+        Err(StoreError::Io(
+            "other nodes store messages of the uid all the time, or too many have the same id".to_owned(),
+        ))
+    }
+
+    /// Removes what a message replaces, of which nobody reads any more.
+    async fn remove_replaced(&self, before: &[Place], key: u64) {
+        for (seq, _) in before.iter().filter(|(_, of_it)| key != 0 && *of_it == key) {
+            // It takes room until its time ends, if it cannot be removed, or has gone already.
+            let body = json!({"seq": seq, "no_erase": true});
+            if let Err(error) = self.api.call("STREAM.MSG.DELETE", "", &body).await {
+                tracing::debug!(%error, seq, "a message that was replaced is not removed");
+            }
+        }
     }
 
     /// Says whether a message that NATS knows had its time or was forgotten. One that was stored without its index entry gets that.
     async fn has_ended(&self, now: Millis, uid: &UidNames, seq: u64, id: &str) -> Result<bool, StoreError> {
-        let (mark, subject) = (uid.forgotten(), self.names.index_of(uid, id));
-        let (mark, entry) = tokio::try_join!(self.api.last(&mark), self.api.last(&subject))?;
+        let mark = uid.forgotten();
+        let (mark, raw) = tokio::try_join!(self.api.last(&mark), self.api.at(seq))?;
         if mark.is_some_and(|mark| mark.seq > seq && self.opens(&mark)) {
             return Ok(true);
         }
-        let entry = entry.and_then(|raw| IndexEntry::decode(&self.names.open(&raw.subject, &raw.body)?));
-        if let Some(entry) = entry.filter(|entry| entry.seq == seq) {
+        let entry = self.entries(id, usize::MAX).await?.into_iter().find(|entry| entry.seq == seq);
+        if let Some(entry) = entry {
             return Ok(entry.expires_at <= now);
         }
-        match self.api.at(seq).await?.and_then(|raw| Some((self.message(&raw)?, raw.subject))) {
-            Some((kept, subject)) => Ok(self.note(uid, seq, &subject, &kept).await?.expires_at <= now),
+        match raw.and_then(|raw| self.message(&raw)) {
+            Some(kept) => {
+                self.note(uid, seq, &kept).await?;
+                Ok(kept.expires_at <= now)
+            }
             // It was dropped or replaced.
             None => Ok(false),
         }
     }
 
     /// Writes where a message is to the index, behind the watch over it.
-    async fn note(
-        &self,
-        uid: &UidNames,
-        seq: u64,
-        subject: &str,
-        kept: &KeptMessage,
-    ) -> Result<IndexEntry, StoreError> {
-        let KeptMessage { stored_at, expires_at, .. } = *kept;
-        let watch = |due: Millis| Watch {
-            uid: kept.uid.clone(),
-            id: kept.id.clone(),
-            seq,
-            stored_at,
-            due: due.min(expires_at),
-            replacing: (subject != uid.plain()).then(|| subject.to_owned()),
-        };
-        self.watch(uid, &kept.id, stored_at, watch).await?;
-        let entry = IndexEntry { seq, stored_at: kept.stored_at, expires_at: kept.expires_at };
-        let subject = self.names.index_of(uid, &kept.id);
+    async fn note(&self, uid: &UidNames, seq: u64, kept: &KeptMessage) -> Result<(), StoreError> {
+        self.watch(uid, seq, kept).await?;
+        let (uid, stored_at, expires_at) = (uid.hash().into(), kept.stored_at, kept.expires_at);
+        let entry = IndexEntry { uid, seq, stored_at, expires_at };
+        let subject = self.names.index(&kept.id);
         let ttl = kept.expires_at.saturating_sub(kept.stored_at) / 1000 + 1;
         let published = self.api.publish(Publish {
             subject: &subject,
             body: self.names.seal(&subject, &entry.encode()),
-            replaces: true,
+            replaces: false,
             id: None,
             behind: None,
             ttl: self.settings.has_ttl.then_some(ttl.max(SHORTEST)),
         });
         published.await?;
-        Ok(entry)
+        Ok(())
     }
 
     /// Has everything of a uid forgotten. From the mark in the stream on, what is before it counts no more; the rest tidies up.
@@ -122,9 +141,9 @@ impl Shared {
         uid: &UidNames,
         name: &[u8],
     ) -> Result<Outcome, StoreError> {
-        let loaded = self.load(uid, now).await?;
-        let first = self.next_message(uid, loaded.record.forgotten + 1).await?;
-        if loaded.record.devices.is_empty() && first.is_none() {
+        let record = self.load(uid, now).await?.record;
+        let last = self.api.last(&uid.messages()).await?.map_or(0, |last| last.seq);
+        if record.devices.is_empty() && last <= record.forgotten {
             return Ok(Outcome::Ignored);
         }
         let subject = uid.forgotten();
@@ -138,9 +157,7 @@ impl Shared {
         });
         let mark = published.await?.seq;
         // Who comes to the uid next writes its new record, so that this needs no other.
-        for subjects in [uid.plain(), uid.all_replacing()] {
-            self.api.call("STREAM.PURGE", "", &json!({"filter": subjects, "seq": mark})).await?;
-        }
+        self.api.call("STREAM.PURGE", "", &json!({"filter": uid.messages(), "seq": mark})).await?;
         self.forget_notices(uid, mark).await?;
         if let Ok(state) = stream::state(&self.api).await {
             self.take_bytes(&state);

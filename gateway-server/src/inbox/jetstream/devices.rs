@@ -20,12 +20,13 @@ impl Shared {
     ) -> Result<Vec<Outcome>, StoreError> {
         let has_arrival = operations.iter().any(|operation| matches!(operation, Operation::Arrive { .. }));
         for _ in 0..TRIES {
-            // What is up to the tail was there before the epoch was read, so that a mark up to there has made the epoch.
-            let tail = match has_arrival {
-                true => self.api.last(&uid.news()).await?.map_or(0, |last| last.seq),
+            // The tail is read before the epoch, so that a mark up to there has made the epoch.
+            let last = match has_arrival {
+                true => self.api.last(&uid.messages()).await?.map_or(0, |last| last.seq),
                 false => 0,
             };
             let Loaded { mut record, revision, is_kept, epoch } = self.load(uid, now).await?;
+            let tail = last.max(record.forgotten);
             let before = record.clone();
             let outcomes = operations.iter().map(|operation| {
                 let place = Place { now, epoch, tail, devices: self.settings.bounds.devices };

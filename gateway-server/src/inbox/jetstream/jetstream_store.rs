@@ -299,13 +299,18 @@ impl Shared {
         operations: &[&Operation],
     ) -> Result<Vec<Outcome>, StoreError> {
         let uid = self.names.uid(name);
-        let mut outcomes = Vec::with_capacity(operations.len());
+        let (mut outcomes, mut end) = (Vec::with_capacity(operations.len()), None);
         let is_single =
             |operation: &&Operation| matches!(operation, Operation::Deliver(_) | Operation::Forget { .. });
         for together in operations.chunk_by(|one, other| !is_single(one) && !is_single(other)) {
             match together {
-                [Operation::Deliver(message)] => outcomes.push(self.deliver(now, &uid, message).await?),
-                [Operation::Forget { .. }] => outcomes.push(self.forget(now, &uid, name).await?),
+                [Operation::Deliver(message)] => {
+                    outcomes.push(self.deliver(now, &uid, message, &mut end).await?)
+                }
+                [Operation::Forget { .. }] => {
+                    end = None;
+                    outcomes.push(self.forget(now, &uid, name).await?);
+                }
                 changes => outcomes.extend(self.change(now, &uid, changes).await?),
             }
         }

@@ -28,17 +28,17 @@ pub(super) struct Watch {
     pub(super) stored_at: Millis,
     /// When PHP is told.
     pub(super) due: Millis,
-    /// The subject of a message that another may replace.
-    pub(super) replacing: Option<String>,
+    /// The hash of the key by which another may replace the message, or 0.
+    pub(super) key: u64,
 }
 
 /// The version, the uid, the id, the sort of the fact, the sort and name of its device, its time, and when it was noted.
 #[derive(Serialize, Deserialize)]
 struct NoticeForm(u8, ByteBuf, String, u8, Option<(u8, String)>, Millis, Millis);
 
-/// The version, the uid, the id, the position, when the message was stored, when PHP is told, and the subject.
+/// The version, the uid, the id, the position, when the message was stored, when PHP is told, and the key.
 #[derive(Serialize, Deserialize)]
-struct WatchForm(u8, ByteBuf, String, u64, Millis, Millis, Option<String>);
+struct WatchForm(u8, ByteBuf, String, u64, Millis, Millis, u64);
 
 impl KeptNotice {
     pub(super) fn new(uid: &Bytes, id: &str, fact: &Fact) -> Self {
@@ -71,17 +71,17 @@ impl KeptNotice {
 
 impl Watch {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let Self { uid, id, seq, stored_at, due, replacing } = self;
+        let Self { uid, id, seq, stored_at, due, key } = self;
         let uid = ByteBuf::from(&uid[..]);
-        let form = WatchForm(VERSION, uid, id.to_string(), *seq, *stored_at, *due, replacing.clone());
+        let form = WatchForm(VERSION, uid, id.to_string(), *seq, *stored_at, *due, *key);
         // Encoding plain values cannot fail.
         rmp_serde::to_vec(&form).unwrap_or_default()
     }
 
     pub(super) fn decode(body: &[u8]) -> Option<Self> {
-        let WatchForm(version, uid, id, seq, stored_at, due, replacing) = rmp_serde::from_slice(body).ok()?;
+        let WatchForm(version, uid, id, seq, stored_at, due, key) = rmp_serde::from_slice(body).ok()?;
         let uid = Bytes::from(uid.into_vec());
-        (version == VERSION).then(|| Self { uid, id: id.into(), seq, stored_at, due, replacing })
+        (version == VERSION).then(|| Self { uid, id: id.into(), seq, stored_at, due, key })
     }
 }
 
@@ -104,9 +104,9 @@ mod tests {
                 assert_eq!(KeptNotice::decode(&body[..length]), None);
             }
         }
-        for replacing in [None, Some("a.b".to_owned())] {
+        for key in [0, u64::MAX] {
             let uid = Bytes::from_static(b"anna");
-            let watch = Watch { uid, id: "m".into(), seq: 5, stored_at: 6, due: u64::MAX, replacing };
+            let watch = Watch { uid, id: "m".into(), seq: 5, stored_at: 6, due: u64::MAX, key };
             let body = watch.encode();
             assert_eq!(Watch::decode(&body).as_ref(), Some(&watch));
             for length in 0..body.len() {

@@ -17,18 +17,32 @@ pub(super) struct KeptMessage {
     pub(super) for_all: bool,
     pub(super) stored_at: Millis,
     pub(super) expires_at: Millis,
+    /// What it shares with the messages of the uid that replace each other; 0 if it replaces none.
+    pub(super) key: u64,
+    /// The messages of the uid before it, in order: the last [`BEFORE`] of them.
+    pub(super) before: Vec<Place>,
     pub(super) payload: Bytes,
 }
 
+/// A position of a uid's message, and its key.
+pub(super) type Place = (u64, u64);
+
+/// The messages that each message names as those before it, at most. From the last one of a uid all others are found so, where the
+/// server would look for them in all that lies between.
+pub(super) const BEFORE: usize = 16;
+
 /// Where the message with an id is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IndexEntry {
+    /// The hash of the uid.
+    pub(super) uid: Box<str>,
     pub(super) seq: u64,
     pub(super) stored_at: Millis,
     pub(super) expires_at: Millis,
 }
 
-/// The version, the uid, the id, whether the message is binary and for all new devices, when it was stored and ends, and the payload.
+/// The version, the uid, the id, whether the message is binary and for all new devices, when it was stored and ends, its key, the places
+/// before it, and the payload.
 #[derive(Serialize, Deserialize)]
 struct MessageForm<'a>(
     u8,
@@ -38,15 +52,17 @@ struct MessageForm<'a>(
     bool,
     Millis,
     Millis,
+    u64,
+    Vec<Place>,
     #[serde(borrow)] &'a serde_bytes::Bytes,
 );
 
-/// The version, the position, and when the message was stored and ends.
+/// The version, the uid's hash, the position, and when the message was stored and ends.
 #[derive(Serialize, Deserialize)]
-struct IndexForm(u8, u64, Millis, Millis);
+struct IndexForm<'a>(u8, &'a str, u64, Millis, Millis);
 
 impl KeptMessage {
-    pub(super) fn new(message: &NewMessage, now: Millis) -> Self {
+    pub(super) fn new(message: &NewMessage, key: u64, now: Millis) -> Self {
         Self {
             uid: message.uid.clone(),
             id: message.id.clone(),
@@ -54,6 +70,8 @@ impl KeptMessage {
             for_all: message.new_device == NewDevice::All,
             stored_at: now,
             expires_at: now + message.ttl * 1000,
+            key,
+            before: Vec::new(),
             payload: message.payload.clone(),
         }
     }
@@ -67,6 +85,8 @@ impl KeptMessage {
             self.for_all,
             self.stored_at,
             self.expires_at,
+            self.key,
+            self.before.clone(),
             serde_bytes::Bytes::new(&self.payload),
         );
         // Encoding plain values cannot fail.
@@ -75,7 +95,7 @@ impl KeptMessage {
 
     /// Gives the message in a body, of which its uid and payload remain parts.
     pub(super) fn decode(body: &Bytes) -> Option<Self> {
-        let MessageForm(version, uid, id, is_binary, for_all, stored_at, expires_at, payload) =
+        let MessageForm(version, uid, id, is_binary, for_all, stored_at, expires_at, key, before, payload) =
             rmp_serde::from_slice(body).ok()?;
         (version == VERSION).then(|| Self {
             uid: body.slice_ref(uid),
@@ -84,6 +104,8 @@ impl KeptMessage {
             for_all,
             stored_at,
             expires_at,
+            key,
+            before,
             payload: body.slice_ref(payload),
         })
     }
@@ -106,12 +128,13 @@ impl KeptMessage {
 impl IndexEntry {
     pub(super) fn encode(&self) -> Vec<u8> {
         // Encoding plain values cannot fail.
-        rmp_serde::to_vec(&IndexForm(VERSION, self.seq, self.stored_at, self.expires_at)).unwrap_or_default()
+        rmp_serde::to_vec(&IndexForm(VERSION, &self.uid, self.seq, self.stored_at, self.expires_at))
+            .unwrap_or_default()
     }
 
     pub(super) fn decode(body: &[u8]) -> Option<Self> {
-        let IndexForm(version, seq, stored_at, expires_at) = rmp_serde::from_slice(body).ok()?;
-        (version == VERSION).then_some(Self { seq, stored_at, expires_at })
+        let IndexForm(version, uid, seq, stored_at, expires_at) = rmp_serde::from_slice(body).ok()?;
+        (version == VERSION).then(|| Self { uid: uid.into(), seq, stored_at, expires_at })
     }
 }
 
@@ -128,6 +151,8 @@ mod tests {
             for_all: false,
             stored_at: 1_800_000_000_000,
             expires_at: 1_800_000_001_000,
+            key: 7,
+            before: vec![(1, 0), (u64::MAX, u64::MAX)],
             payload: Bytes::from_static(b"payload"),
         };
         let body = Bytes::from(message.encode());
@@ -139,7 +164,7 @@ mod tests {
         for length in 0..body.len() {
             assert_eq!(KeptMessage::decode(&body.slice(..length)), None);
         }
-        let entry = IndexEntry { seq: u64::MAX, stored_at: 1, expires_at: 2 };
+        let entry = IndexEntry { uid: "ab".into(), seq: u64::MAX, stored_at: 1, expires_at: 2 };
         assert_eq!(IndexEntry::decode(&entry.encode()), Some(entry));
         assert_eq!(IndexEntry::decode(&body), None);
     }

@@ -8,6 +8,7 @@
 //! Otherwise a page could get a message before an older one of another node, and acknowledge both.
 
 mod api;
+mod chain;
 mod connect;
 mod deliver;
 mod devices;

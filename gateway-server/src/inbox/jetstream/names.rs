@@ -96,14 +96,10 @@ impl Names {
         Some((UidNames { prefix: self.prefix.clone(), hash: hash.to_owned() }, words.strip_prefix('.')?))
     }
 
-    /// The subject of a message that replaces those before it with the same key.
-    pub(super) fn replacing(&self, uid: &UidNames, key: &str) -> String {
-        format!(
-            "{}.n.{}.r.{}",
-            self.prefix,
-            uid.hash,
-            self.hash(b"replace", &[uid.hash.as_bytes(), key.as_bytes()])
-        )
+    /// Gives what tells the messages of a uid that replace each other from others; it is never 0.
+    pub(super) fn replace_key(&self, uid: &UidNames, key: &str) -> u64 {
+        let hash = self.hash(b"replace", &[uid.hash.as_bytes(), key.as_bytes()]);
+        u64::from_str_radix(&hash[..16], 16).unwrap_or(1).max(1)
     }
 
     /// The id by which NATS knows a message that comes again.
@@ -111,21 +107,14 @@ impl Names {
         self.hash(b"message", &[uid.hash.as_bytes(), id.as_bytes()])
     }
 
-    /// The subjects of the index entries of an id, one for each uid that has a message with it.
+    /// The subject of the index entries of an id, one for each uid that has a message with it.
     pub(super) fn index(&self, id: &str) -> String {
-        format!("{}.i.{}.>", self.prefix, self.hash(b"id", &[id.as_bytes()]))
+        format!("{}.i.{}", self.prefix, self.hash(b"id", &[id.as_bytes()]))
     }
 
-    /// The subject of the index entry of an id and a uid.
-    pub(super) fn index_of(&self, uid: &UidNames, id: &str) -> String {
-        format!("{}.i.{}.{}", self.prefix, self.hash(b"id", &[id.as_bytes()]), uid.hash)
-    }
-
-    /// Gives the subjects of the uid that an index entry is of.
-    pub(super) fn of_index(&self, subject: &str) -> Option<UidNames> {
-        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".i.")?;
-        let hash = rest.get(HASH + 1..).filter(|hash| hash.len() == HASH + 1)?;
-        Some(UidNames { prefix: self.prefix.clone(), hash: hash.to_owned() })
+    /// Gives the subjects of the uid with this hash.
+    pub(super) fn of_hash(&self, hash: &str) -> UidNames {
+        UidNames { prefix: self.prefix.clone(), hash: hash.to_owned() }
     }
 
     /// Gives what is kept under a subject: a body behind its authentication code.
@@ -173,24 +162,14 @@ impl Names {
 const HASH: usize = 32;
 
 impl UidNames {
-    /// The subject of messages that replace no others.
-    pub(super) fn plain(&self) -> String {
+    /// The subject of messages.
+    pub(super) fn messages(&self) -> String {
         format!("{}.n.{}.m", self.prefix, self.hash)
-    }
-
-    /// The subjects of all messages that replace others.
-    pub(super) fn all_replacing(&self) -> String {
-        format!("{}.n.{}.r.*", self.prefix, self.hash)
     }
 
     /// The subject of the mark that the uid was forgotten.
     pub(super) fn forgotten(&self) -> String {
         format!("{}.n.{}.f", self.prefix, self.hash)
-    }
-
-    /// The subjects of all messages and of the mark.
-    pub(super) fn news(&self) -> String {
-        format!("{}.n.{}.>", self.prefix, self.hash)
     }
 
     /// The subject of the uid's record.
@@ -238,29 +217,24 @@ mod tests {
             !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         };
         for subject in [
-            uid.plain(),
+            uid.messages(),
             uid.forgotten(),
             uid.record(),
             uid.notices(),
             uid.watched(),
             names.lease("teller"),
-            names.replacing(&uid, "k"),
-            names.index_of(&uid, "a"),
+            names.index("a"),
         ] {
             assert!(subject.split('.').all(is_word), "{subject}");
         }
-        assert_eq!(names.of_news(&uid.plain()), Some((uid.clone(), "m")));
+        assert_eq!(names.of_news(&uid.messages()), Some((uid.clone(), "m")));
         assert_eq!(names.of_news(&uid.forgotten()), Some((uid.clone(), "f")));
-        assert!(
-            names
-                .of_news(&names.replacing(&uid, "k"))
-                .is_some_and(|(found, words)| found == uid && words.starts_with("r."))
-        );
-        assert_eq!(names.of_index(&names.index_of(&uid, "a")), Some(uid.clone()));
+        assert_eq!(names.of_hash(uid.hash()), uid);
         assert_eq!((names.of_news(&uid.record()), names.of_news("gateway_inbox.c.n.00")), (None, None));
-        assert!(names.part(uid.first()).starts_with(&uid.plain()[..20]));
+        assert!(names.part(uid.first()).starts_with(&uid.messages()[..20]));
         assert_ne!(names.uid(b"a"), names.uid(b"b"));
         assert_ne!(names.uid(b"a"), Names::new(b"other", "c").uid(b"a"));
+        assert_ne!(names.replace_key(&uid, "a"), names.replace_key(&uid, "b"));
     }
 
     #[test]

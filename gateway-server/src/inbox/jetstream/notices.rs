@@ -4,21 +4,22 @@
 //! holds the lease for that. A notice is written before the record that makes it true, under an id by which NATS knows it again, so that
 //! it is neither lost nor written twice when the record has to be written anew.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::json;
 
 use super::api::Publish;
 use super::kept_notice::{KeptNotice, Watch};
 use super::lease::Lease;
+use super::message::KeptMessage;
 use super::names::UidNames;
 use super::record::{DeviceRecord, Record};
 use super::shared::Shared;
+use super::stream;
 use crate::inbox::bounds::NOTICE_LIFE;
 use crate::inbox::model::Millis;
 use crate::inbox::notices::{Fact, Notice};
 use crate::inbox::store::{Operation, Outcome, StoreError};
-
-/// The messages of one acknowledgement that are looked through at most; a uid has no more.
-const LOOKED_AT: usize = 2000;
 
 impl Shared {
     /// Has PHP told what operations change in the record of a uid, which is still to be written.
@@ -57,16 +58,12 @@ impl Shared {
         now: Millis,
         uid: &UidNames,
         known: &DeviceRecord,
-        (mut last, up_to): (u64, u64),
+        (after, up_to): (u64, u64),
         fact: &Fact,
     ) -> Result<(), StoreError> {
-        for _ in 0..LOOKED_AT {
-            let Some((seq, message)) = self.next_message(uid, last.saturating_add(1)).await? else { break };
-            if seq > up_to {
-                break;
-            }
-            last = seq;
-            let Some(message) = message else { continue };
+        let places = self.places(uid, after).await?;
+        for (seq, _) in places.into_iter().take_while(|(seq, _)| *seq <= up_to) {
+            let Some(message) = self.message_at(seq).await? else { continue };
             let is_for_it = message.for_all || seq > known.floor;
             let was_written = known.written_at.reached(seq).is_some_and(|at| at < message.expires_at);
             if is_for_it && was_written {
@@ -96,13 +93,19 @@ impl Shared {
     pub(super) async fn watch(
         &self,
         uid: &UidNames,
-        id: &str,
-        stored_at: Millis,
-        watch: impl FnOnce(Millis) -> Watch,
+        seq: u64,
+        message: &KeptMessage,
     ) -> Result<(), StoreError> {
         let Some(after) = self.wanted.undelivered_after else { return Ok(()) };
-        let watch = watch(stored_at + after);
-        let (subject, id) = (uid.watched(), self.names.watch_id(uid, id, watch.seq));
+        let watch = Watch {
+            uid: message.uid.clone(),
+            id: message.id.clone(),
+            seq,
+            stored_at: message.stored_at,
+            due: (message.stored_at + after).min(message.expires_at),
+            key: message.key,
+        };
+        let (subject, id) = (uid.watched(), self.names.watch_id(uid, &message.id, seq));
         let published = self.api.publish(Publish {
             subject: &subject,
             body: self.names.seal(&subject, &watch.encode()),
@@ -129,14 +132,16 @@ impl Shared {
         if !self.hold(lease).await? {
             return Ok(false);
         }
-        let first = self.next_watch(1).await?;
+        let from = self.first_from(&self.watches_from, &self.names.watched()).await?;
+        let first = self.next_watch(from).await?;
         Ok(first.is_some_and(|(_, watch)| watch.is_none_or(|watch| watch.due <= now)))
     }
 
     /// Has PHP told of late messages, at most so many, in the order in which they were stored.
     pub(super) async fn tell_undelivered(&self, now: Millis, at_most: usize) -> Result<Outcome, StoreError> {
         let (mut looked_at, mut last, mut has_more) = (0, 0, false);
-        while let Some((position, watch)) = self.next_watch(last + 1).await? {
+        let mut from = self.watches_from.load(Ordering::Relaxed);
+        while let Some((position, watch)) = self.next_watch(from).await? {
             if watch.as_ref().is_some_and(|watch| watch.due > now) {
                 break;
             }
@@ -151,7 +156,7 @@ impl Shared {
                     self.tell(now, &uid, &KeptNotice::new(&watch.uid, &watch.id, &fact)).await?;
                 }
             }
-            (looked_at, last) = (looked_at + 1, position);
+            (looked_at, last, from) = (looked_at + 1, position, position.saturating_add(1));
         }
         if last > 0 {
             self.purge_up_to(&self.names.watched(), last).await?;
@@ -166,9 +171,10 @@ impl Shared {
         if record.forgotten >= watch.seq || record.acknowledged >= watch.seq {
             return Ok(false);
         }
-        let Some(subject) = &watch.replacing else { return Ok(true) };
-        let newest = self.api.last(subject).await?;
-        Ok(newest.is_none_or(|newest| newest.seq <= watch.seq))
+        if watch.key == 0 {
+            return Ok(true);
+        }
+        Ok(!self.places(uid, watch.seq).await?.iter().any(|(_, key)| *key == watch.key))
     }
 
     /// Gives the oldest notices, if this node is the one that tells them.
@@ -182,7 +188,8 @@ impl Shared {
         if !self.hold(lease).await? {
             return Ok(notices);
         }
-        let (mut from, mut taken) = (1, 0);
+        let from = self.first_from(&self.notices_from, &self.names.notices()).await?;
+        let (mut from, mut taken) = (from, 0);
         while notices.len() < limit {
             let Some(raw) = self.api.next(from, &self.names.notices()).await? else { break };
             from = raw.seq.saturating_add(1);
@@ -210,6 +217,15 @@ impl Shared {
             self.purge_up_to(&subject, up_to).await?;
         }
         Ok(())
+    }
+
+    /// Gives a position before which none of these subjects has anything, so that NATS need not look through the stream for it each time.
+    async fn first_from(&self, known: &AtomicU64, subjects: &str) -> Result<u64, StoreError> {
+        let end = stream::state(&self.api).await?.last_seq;
+        let first = self.api.next(known.load(Ordering::Relaxed), subjects).await?;
+        let from = first.map_or(end.saturating_add(1), |first| first.seq);
+        known.store(from, Ordering::Relaxed);
+        Ok(from)
     }
 
     async fn purge_up_to(&self, subjects: &str, seq: u64) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 
+use super::api::ApiError;
 use super::message::IndexEntry;
 use super::names::UidNames;
 use super::record::Record;
@@ -13,9 +14,7 @@ use crate::inbox::model::{
 };
 use crate::inbox::store::StoreError;
 
-/// The messages of one uid that are counted at most.
-const COUNTED: usize = 2000;
-/// The uids that are looked at together.
+/// The messages or uids that are asked for at the same time.
 const TOGETHER: usize = 32;
 
 /// What waits in one inbox.
@@ -36,11 +35,13 @@ impl Shared {
         let Loaded { record, epoch, .. } = self.load(&uid, now).await?;
         let mut page = WaitingPage { epoch: Some(epoch), ..WaitingPage::default() };
         let Some(device) = record.device(device) else { return Ok(page) };
-        let mut last = (*after).max(device.acknowledged).max(record.forgotten);
+        let places = self.places(&uid, (*after).max(device.acknowledged).max(record.forgotten)).await?;
+        let found = stream::iter(places)
+            .map(async |(seq, _)| Ok::<_, StoreError>((seq, self.message_at(seq).await?)))
+            .buffered(TOGETHER);
+        let mut found = std::pin::pin!(found);
         let mut taken = 0;
-        while let Some(from) = last.checked_add(1) {
-            let Some((seq, message)) = self.next_message(&uid, from).await? else { break };
-            last = seq;
+        while let Some((seq, message)) = found.try_next().await? {
             let Some(message) = message else { continue };
             if message.expires_at <= now || !device.waits_for(seq, message.for_all) {
                 continue;
@@ -75,29 +76,36 @@ impl Shared {
         id: &str,
         uids: usize,
     ) -> Result<Vec<Receipt>, StoreError> {
-        let subjects = self.names.index(id);
-        let (mut receipts, mut from) = (Vec::new(), 1);
-        while receipts.len() < uids {
-            let Some(raw) = self.api.next(from, &subjects).await? else { break };
-            from = raw.seq.saturating_add(1);
-            let body = self.names.open(&raw.subject, &raw.body);
-            let entry = body.and_then(|body| IndexEntry::decode(&body));
-            let (Some(entry), Some(uid)) = (entry, self.names.of_index(&raw.subject)) else { continue };
+        let mut receipts = Vec::new();
+        for entry in self.entries(id, uids).await? {
             if entry.expires_at > now {
-                receipts.extend(self.receipt_of(now, &uid, entry).await?);
+                receipts.extend(self.receipt_of(now, entry).await?);
             }
         }
         Ok(receipts)
     }
 
-    async fn receipt_of(
-        &self,
-        now: Millis,
-        uid: &UidNames,
-        entry: IndexEntry,
-    ) -> Result<Option<Receipt>, StoreError> {
-        let (loaded, raw) = tokio::join!(self.load(uid, now), self.api.at(entry.seq));
-        let (record, kept) = (loaded?.record, raw?.and_then(|raw| self.message(&raw)));
+    /// Gives what the index says of an id: the last entry of each uid, for so many uids at most.
+    pub(super) async fn entries(&self, id: &str, uids: usize) -> Result<Vec<IndexEntry>, ApiError> {
+        let subject = self.names.index(id);
+        let (mut entries, mut from) = (Vec::<IndexEntry>::new(), 1);
+        while let Some(raw) = self.api.next(from, &subject).await? {
+            from = raw.seq.saturating_add(1);
+            let body = self.names.open(&raw.subject, &raw.body);
+            let Some(entry) = body.and_then(|body| IndexEntry::decode(&body)) else { continue };
+            match entries.iter().position(|known| known.uid == entry.uid) {
+                Some(at) => entries[at] = entry,
+                None if entries.len() < uids => entries.push(entry),
+                None => {}
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn receipt_of(&self, now: Millis, entry: IndexEntry) -> Result<Option<Receipt>, StoreError> {
+        let uid = self.names.of_hash(&entry.uid);
+        let (loaded, kept) = tokio::join!(self.load(&uid, now), self.message_at(entry.seq));
+        let (record, kept) = (loaded?.record, kept?);
         if entry.seq <= record.forgotten {
             return Ok(None);
         }
@@ -185,10 +193,12 @@ impl Shared {
     async fn count_uid(&self, now: Millis, uid: &UidNames, record: &Record) -> Result<Counted, StoreError> {
         let mut counted = Counted { waiting: vec![0; record.devices.len()], ..Counted::default() };
         let all_have = record.devices.iter().map(|known| known.acknowledged).min().unwrap_or(0);
-        let mut last = all_have.max(record.forgotten);
-        for _ in 0..COUNTED {
-            let Some((seq, message)) = self.next_message(uid, last.saturating_add(1)).await? else { break };
-            last = seq;
+        let places = self.places(uid, all_have.max(record.forgotten)).await?;
+        let found = stream::iter(places)
+            .map(async |(seq, _)| Ok::<_, StoreError>((seq, self.message_at(seq).await?)))
+            .buffered(TOGETHER);
+        let mut found = std::pin::pin!(found);
+        while let Some((seq, message)) = found.try_next().await? {
             let Some(message) = message else { continue };
             if message.expires_at <= now || !record.is_waiting(seq, message.for_all) {
                 continue;

@@ -30,6 +30,9 @@ pub(super) struct Shared {
     is_changed: AtomicBool,
     totals: Mutex<Totals>,
     pub(super) wanted: WantedNotices,
+    /// Positions before which the stream has no notices, and no watches.
+    pub(super) notices_from: AtomicU64,
+    pub(super) watches_from: AtomicU64,
     /// The name of this node, which a process that follows this one has too.
     pub(super) node: Bytes,
 }
@@ -61,6 +64,8 @@ impl Shared {
             is_changed: true.into(),
             totals: Mutex::default(),
             wanted: of_node.notices,
+            notices_from: 1.into(),
+            watches_from: 1.into(),
             node: Bytes::copy_from_slice(of_node.client.as_bytes()),
         }
     }
@@ -78,7 +83,12 @@ impl Shared {
         self.take_bytes(state);
         let before =
             std::mem::replace(&mut *self.seed.lock().unwrap_or_else(PoisonError::into_inner), state.seed);
-        before != state.seed
+        let is_another = before != state.seed;
+        if is_another {
+            self.notices_from.store(1, Ordering::Relaxed);
+            self.watches_from.store(1, Ordering::Relaxed);
+        }
+        is_another
     }
 
     /// Counts what is published.
@@ -139,20 +149,15 @@ impl Shared {
         Ok(Loaded { record, revision, is_kept, epoch })
     }
 
-    /// Gives the first message of a uid from a position on. `None` stands for a mark, or what nobody with the secret has written.
-    pub(super) async fn next_message(
-        &self,
-        uid: &UidNames,
-        from: u64,
-    ) -> Result<Option<(u64, Option<KeptMessage>)>, ApiError> {
-        let found = self.api.next(from, &uid.news()).await?;
-        Ok(found.map(|raw| (raw.seq, self.message(&raw))))
+    /// Gives the message at a position; `None` if it has gone.
+    pub(super) async fn message_at(&self, seq: u64) -> Result<Option<KeptMessage>, ApiError> {
+        Ok(self.api.at(seq).await?.and_then(|raw| self.message(&raw)))
     }
 
     /// Gives the message in what the stream has kept.
     pub(super) fn message(&self, raw: &RawMessage) -> Option<KeptMessage> {
         let (_, words) = self.names.of_news(&raw.subject)?;
-        if words != "m" && !words.starts_with("r.") {
+        if words != "m" {
             return None;
         }
         KeptMessage::decode(&self.names.open(&raw.subject, &raw.body)?)

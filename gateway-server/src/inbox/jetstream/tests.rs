@@ -566,6 +566,83 @@ fn one_node_tells_at_a_time_and_another_once_that_one_is_gone() {
 }
 
 #[test]
+fn all_messages_are_found_whatever_is_missing_between_them() {
+    let Some(nats) = Nats::start() else { return };
+    let bench = &mut Bench::new(&nats, Bounds::default());
+    bench.arrive(&Device::Shared);
+    let names: Vec<_> = (0..80).map(|number| format!("m{number}")).collect();
+    let seqs: Vec<_> = names.iter().map(|name| bench.stored(message(name, "x"))).collect();
+    assert_eq!(bench.waiting(&Device::Shared), names);
+    let api = bench.store.shared.api.clone();
+    let remove = |seq: u64| {
+        let body = serde_json::json!({"seq": seq, "no_erase": true});
+        bench.runtime.block_on(api.call("STREAM.MSG.DELETE", "", &body)).unwrap();
+    };
+    // So many are gone that those before them are named by nothing that is left, and some that are named alone.
+    (20..45).chain([50, 62, 79]).for_each(|at: usize| remove(seqs[at]));
+    let left = |at: &usize| *at < 20 || (45..79).contains(at) && ![50, 62].contains(at);
+    let mut expected: Vec<_> = (0..80).filter(left).map(|at| names[at].clone()).collect();
+    assert_eq!(bench.waiting(&Device::Shared), expected);
+    // Behind one that was removed, another one is stored.
+    bench.stored(message("next", "x"));
+    expected.push("next".to_owned());
+    assert_eq!(bench.waiting(&Device::Shared), expected);
+    // What a stranger writes there hides nothing.
+    let subject = bench.store.shared.names.uid(UID).messages();
+    bench.runtime.block_on(api.client().request(subject, Bytes::from_static(b"junk"))).unwrap();
+    assert_eq!(bench.waiting(&Device::Shared), expected);
+    bench.stored(message("last", "x"));
+    expected.push("last".to_owned());
+    assert_eq!(bench.waiting(&Device::Shared), expected);
+}
+
+#[test]
+fn nothing_is_left_out_while_all_nodes_store_messages_of_one_uid() {
+    let Some(nats) = Nats::start() else { return };
+    let mut nodes: Vec<_> = (0..3).map(|_| Bench::new(&nats, Bounds::default())).collect();
+    let stored: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = nodes
+            .iter_mut()
+            .enumerate()
+            .map(|(node, bench)| {
+                scope.spawn(move || {
+                    let stored =
+                        (0..40).map(|number| bench.stored(message(&format!("n{node}-{number}"), "x")));
+                    stored.collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    nodes[0].arrive(&Device::Shared);
+    let page = nodes[0].page(&Device::Shared, 0, 1000, usize::MAX);
+    let found: Vec<_> = page.messages.iter().map(|message| message.seq).collect();
+    let mut expected = stored;
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_newer_server_removes_what_has_had_its_time() {
+    let Some(nats) = Nats::start() else { return };
+    let bench = &mut Bench::new(&nats, Bounds::default());
+    if !bench.store.shared.settings.has_ttl {
+        println!(
+            "SKIPPED: nats-server {} does not: scripts/newer-nats sid fetches a newer one",
+            bench.store.version()
+        );
+        return;
+    }
+    let seq = bench.stored(NewMessage { ttl: 1, ..message("short", "x") });
+    let begin = Instant::now();
+    let is_there = |bench: &Bench| bench.runtime.block_on(bench.store.shared.api.at(seq)).unwrap().is_some();
+    assert!(is_there(bench));
+    while is_there(bench) {
+        assert!(begin.elapsed() < PATIENCE);
+    }
+}
+
+#[test]
 fn uids_are_listed_page_by_page() {
     let Some(nats) = Nats::start() else { return };
     let bench = &mut Bench::new(&nats, Bounds::default());
