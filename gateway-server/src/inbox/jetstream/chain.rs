@@ -4,7 +4,7 @@
 //! whichever nodes publish.
 
 use super::api::ApiError;
-use super::message::{BEFORE, KeptMessage, Place};
+use super::message::{Before, KeptMessage, Place};
 use super::names::UidNames;
 use super::shared::Shared;
 
@@ -13,17 +13,7 @@ use super::shared::Shared;
 pub(super) struct ChainEnd {
     /// The position of the last message, 0 if there is none.
     pub(super) last: u64,
-    pub(super) before: Vec<Place>,
-}
-
-impl ChainEnd {
-    /// Gives the end behind a message.
-    pub(super) fn behind(seq: u64, key: u64, mut before: Vec<Place>) -> Self {
-        before.push((seq, key));
-        let too_many = before.len().saturating_sub(BEFORE);
-        before.drain(..too_many);
-        Self { last: seq, before }
-    }
+    pub(super) before: Before,
 }
 
 impl Shared {
@@ -31,24 +21,33 @@ impl Shared {
     pub(super) async fn chain_end(&self, uid: &UidNames) -> Result<ChainEnd, ApiError> {
         let raw = self.api.last(&uid.messages()).await?;
         if let Some((seq, kept)) = raw.as_ref().and_then(|raw| Some((raw.seq, self.message(raw)?))) {
-            return Ok(ChainEnd::behind(seq, kept.key, kept.before));
+            let mut before = kept.before;
+            before.push(seq, kept.key);
+            return Ok(ChainEnd { last: seq, before });
         }
         // Nobody with the secret has written the last one, so it names nothing; or it was removed, which servers of version 2.10
         // take for the end of all.
-        let (mut before, until) = (Vec::new(), raw.map(|raw| raw.seq));
-        let last = self.look_for(uid, 0, until.unwrap_or(u64::MAX), &mut before).await?;
-        before.truncate(BEFORE);
-        before.reverse();
+        let (mut places, until) = (Vec::new(), raw.map(|raw| raw.seq));
+        let last = self.look_for(uid, 0, until.unwrap_or(u64::MAX), &mut places).await?;
+        let mut before = Before::default();
+        places.into_iter().rev().for_each(|(seq, key)| before.push(seq, key));
         Ok(ChainEnd { last: until.unwrap_or(last), before })
     }
 
     /// Gives the places of a uid's messages behind a position, in order, without those that others have replaced. Some of the messages
     /// may have gone.
     pub(super) async fn places(&self, uid: &UidNames, after: u64) -> Result<Vec<Place>, ApiError> {
+        let mut places = self.all_places(uid, after).await?;
+        hide_replaced(&mut places);
+        Ok(places)
+    }
+
+    /// Gives the places of a uid's messages behind a position, in order.
+    pub(super) async fn all_places(&self, uid: &UidNames, after: u64) -> Result<Vec<Place>, ApiError> {
         let mut places = Vec::new();
-        let mut part = self.chain_end(uid).await?.before;
+        let Before { places: mut part, mut has_more } = self.chain_end(uid).await?.before;
         loop {
-            let is_whole = part.len() < BEFORE || part.first().is_none_or(|(first, _)| *first <= after);
+            let is_whole = !has_more || part.first().is_none_or(|(first, _)| *first <= after);
             part.retain(|(seq, _)| *seq > after);
             let Some((first, _)) = part.first().copied() else { break };
             // The places are gathered from the last to the first.
@@ -59,7 +58,7 @@ impl Shared {
             match self.before_any(&part).await? {
                 Some((seq, before)) => {
                     places.retain(|(known, _)| *known >= seq);
-                    part = before;
+                    (part, has_more) = (before.places, before.has_more);
                 }
                 None => {
                     self.look_for(uid, after, first, &mut places).await?;
@@ -68,12 +67,11 @@ impl Shared {
             }
         }
         places.reverse();
-        hide_replaced(&mut places);
         Ok(places)
     }
 
     /// Gives the earliest of these messages that is there, and what it names before it.
-    async fn before_any(&self, part: &[Place]) -> Result<Option<(u64, Vec<Place>)>, ApiError> {
+    async fn before_any(&self, part: &[Place]) -> Result<Option<(u64, Before)>, ApiError> {
         for (seq, _) in part {
             let kept: Option<KeptMessage> = self.api.at(*seq).await?.and_then(|raw| self.message(&raw));
             if let Some(kept) = kept {
@@ -120,17 +118,5 @@ mod tests {
         let mut places = vec![(1, 7), (2, 0), (3, 8), (4, 7), (5, 0), (9, 7)];
         hide_replaced(&mut places);
         assert_eq!(places, [(2, 0), (3, 8), (5, 0), (9, 7)]);
-    }
-
-    #[test]
-    fn an_end_names_a_bounded_number_of_messages() {
-        let mut end = ChainEnd::default();
-        for seq in 1..=100 {
-            end = ChainEnd::behind(seq, seq % 2, end.before);
-        }
-        assert_eq!(
-            (end.last, end.before.len(), end.before[0], end.before[BEFORE - 1]),
-            (100, BEFORE, (85, 1), (100, 0))
-        );
     }
 }

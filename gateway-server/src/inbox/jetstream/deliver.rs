@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::api::Publish;
 use super::chain::ChainEnd;
-use super::message::{IndexEntry, KeptMessage, Place};
+use super::message::{Before, IndexEntry, KeptMessage, Place};
 use super::names::UidNames;
 use super::shared::Shared;
 use super::stream;
@@ -67,8 +67,12 @@ impl Shared {
             if !ack.is_duplicate {
                 self.use_bytes(bytes);
                 self.note(uid, ack.seq, &kept).await?;
-                self.remove_replaced(&behind.before, key).await;
-                *end = Some(ChainEnd::behind(ack.seq, key, behind.before));
+                if key != 0 {
+                    self.remove_replaced(uid, &behind.before, key, ack.seq).await?;
+                }
+                let mut before = behind.before;
+                before.push(ack.seq, key);
+                *end = Some(ChainEnd { last: ack.seq, before });
                 return Ok(Outcome::Stored { epoch: 0, seq: ack.seq, dropped: 0 });
             }
             *end = Some(behind);
@@ -83,15 +87,27 @@ impl Shared {
         ))
     }
 
-    /// Removes what a message replaces, of which nobody reads any more.
-    async fn remove_replaced(&self, before: &[Place], key: u64) {
-        for (seq, _) in before.iter().filter(|(_, of_it)| key != 0 && *of_it == key) {
+    /// Removes what a message replaces. Nobody reads it any more, but it would show again if the message that replaces it went first.
+    async fn remove_replaced(
+        &self,
+        uid: &UidNames,
+        before: &Before,
+        key: u64,
+        by: u64,
+    ) -> Result<(), StoreError> {
+        let is_replaced = |place: &&Place| place.1 == key && place.0 < by;
+        let mut replaced: Vec<_> = before.places.iter().filter(is_replaced).copied().collect();
+        if replaced.is_empty() && before.has_more {
+            replaced = self.all_places(uid, 0).await?.iter().filter(is_replaced).copied().collect();
+        }
+        for (seq, _) in replaced {
             // It takes room until its time ends, if it cannot be removed, or has gone already.
             let body = json!({"seq": seq, "no_erase": true});
             if let Err(error) = self.api.call("STREAM.MSG.DELETE", "", &body).await {
                 tracing::debug!(%error, seq, "a message that was replaced is not removed");
             }
         }
+        Ok(())
     }
 
     /// Says whether a message that NATS knows had its time or was forgotten. One that was stored without its index entry gets that.

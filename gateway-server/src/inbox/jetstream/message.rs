@@ -19,8 +19,7 @@ pub(super) struct KeptMessage {
     pub(super) expires_at: Millis,
     /// What it shares with the messages of the uid that replace each other; 0 if it replaces none.
     pub(super) key: u64,
-    /// The messages of the uid before it, in order: the last [`BEFORE`] of them.
-    pub(super) before: Vec<Place>,
+    pub(super) before: Before,
     pub(super) payload: Bytes,
 }
 
@@ -30,6 +29,15 @@ pub(super) type Place = (u64, u64);
 /// The messages that each message names as those before it, at most. From the last one of a uid all others are found so, where the
 /// server would look for them in all that lies between.
 pub(super) const BEFORE: usize = 16;
+
+/// The messages of a uid before one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Before {
+    /// The last of them in order, without those that others of them replace: [`BEFORE`] at most.
+    pub(super) places: Vec<Place>,
+    /// Whether there are others before these.
+    pub(super) has_more: bool,
+}
 
 /// Where the message with an id is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +49,7 @@ pub(super) struct IndexEntry {
     pub(super) expires_at: Millis,
 }
 
-/// The version, the uid, the id, whether the message is binary and for all new devices, when it was stored and ends, its key, the places
+/// The version, the uid, the id, whether the message is binary and for all new devices, when it was stored and ends, its key, the messages
 /// before it, and the payload.
 #[derive(Serialize, Deserialize)]
 struct MessageForm<'a>(
@@ -53,13 +61,26 @@ struct MessageForm<'a>(
     Millis,
     Millis,
     u64,
-    Vec<Place>,
+    Before,
     #[serde(borrow)] &'a serde_bytes::Bytes,
 );
 
 /// The version, the uid's hash, the position, and when the message was stored and ends.
 #[derive(Serialize, Deserialize)]
 struct IndexForm<'a>(u8, &'a str, u64, Millis, Millis);
+
+impl Before {
+    /// Adds a message behind the others.
+    pub(super) fn push(&mut self, seq: u64, key: u64) {
+        if key != 0 {
+            self.places.retain(|(_, of_it)| *of_it != key);
+        }
+        self.places.push((seq, key));
+        let too_many = self.places.len().saturating_sub(BEFORE);
+        self.places.drain(..too_many);
+        self.has_more |= too_many > 0;
+    }
+}
 
 impl KeptMessage {
     pub(super) fn new(message: &NewMessage, key: u64, now: Millis) -> Self {
@@ -71,7 +92,7 @@ impl KeptMessage {
             stored_at: now,
             expires_at: now + message.ttl * 1000,
             key,
-            before: Vec::new(),
+            before: Before::default(),
             payload: message.payload.clone(),
         }
     }
@@ -143,6 +164,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_bounded_number_of_messages_is_named_and_of_those_that_replace_each_other_the_last() {
+        let mut before = Before::default();
+        before.push(1, 7);
+        before.push(2, 0);
+        before.push(3, 7);
+        assert_eq!(before, Before { places: vec![(2, 0), (3, 7)], has_more: false });
+        (4..=100).for_each(|seq| before.push(seq, 0));
+        assert_eq!((before.places.len(), before.places[0], before.has_more), (BEFORE, (85, 0), true));
+    }
+
+    #[test]
     fn what_is_encoded_is_decoded_and_nothing_else() {
         let message = KeptMessage {
             uid: Bytes::from_static(&[0, 255]),
@@ -152,7 +184,7 @@ mod tests {
             stored_at: 1_800_000_000_000,
             expires_at: 1_800_000_001_000,
             key: 7,
-            before: vec![(1, 0), (u64::MAX, u64::MAX)],
+            before: Before { places: vec![(1, 0), (u64::MAX, u64::MAX)], has_more: true },
             payload: Bytes::from_static(b"payload"),
         };
         let body = Bytes::from(message.encode());

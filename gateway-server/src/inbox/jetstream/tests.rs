@@ -399,6 +399,17 @@ fn only_the_newest_message_with_a_key_is_kept() {
     bench.stored(with("c", "score"));
     assert_eq!(bench.waiting(&Device::Shared), ["b", "c"]);
     assert_eq!((bench.inbox().messages, bench.inbox().bytes), (2, 2));
+    // However many others lie between, what is replaced is removed.
+    let first = bench.stored(with("d", "far"));
+    for number in 0..40 {
+        bench.stored(message(&format!("m{number}"), "x"));
+    }
+    bench.stored(with("e", "far"));
+    bench.stored(with("f", "far"));
+    let api = bench.store.shared.api.clone();
+    assert!(bench.runtime.block_on(api.at(first)).unwrap().is_none());
+    let waiting = bench.waiting(&Device::Shared);
+    assert_eq!((waiting.len(), &*waiting[0], &*waiting[1], &*waiting[42]), (43, "b", "c", "f"));
 }
 
 #[test]
