@@ -24,7 +24,9 @@
 #   make bench-parts   encoding, decoding and hot parts of a shard, alone
 #   make bench-php     what a call costs PHP, beside GatewayWorker's client where its sources are present
 #   make bench-workers  messages through an echoing Events.php, beside GatewayWorker where its sources are present
-#   make bench-inbox   messages for users who are not there: how many a second are on disk, beside redis where it is installed
+#   make bench-inbox   messages for users who are not there: how many a second are on disk, beside redis and Yii's queue on it where they are
+#                      there
+#   make bench-ask     what it costs to ask a page, beside a message that the page sends back
 #   make bench-cluster  what a sendToUid costs as nodes grow in number, beside GatewayWorker where its sources are present
 #   make build         build server and extension, optimised, without paths of this machine in them
 #   make deb           a Debian package of the server, in target/deb/
@@ -41,10 +43,10 @@ PHP_TESTS := test-php test-originals test-yii2 test-browser test-cluster test-cl
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox build sbom deb pecl check clean
+.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build sbom deb pecl check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
-demo build adversaries autobahn test-install bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox deb: \
+demo build adversaries autobahn test-install bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask deb: \
 	export RUSTFLAGS = $(shell scripts/release-flags)
 
 demo: build
@@ -149,9 +151,13 @@ bench-cluster: build
 	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \
 		$(CARGO) bench --quiet --locked -p gateway-tests --bench cluster -- $(ARGS)
 
-bench-inbox:
+bench-inbox: build
+	GATEWAY_SERVER=$(RELEASE)/gateway-server GATEWAY_SO=$(RELEASE)/libgateway.so \
+		$(CARGO) bench --quiet --locked -p gateway-tests --bench inbox
+
+bench-ask:
 	$(CARGO) build --quiet --release --locked -p gateway-server
-	GATEWAY_SERVER=$(RELEASE)/gateway-server $(CARGO) bench --quiet --locked -p gateway-tests --bench inbox
+	GATEWAY_SERVER=$(RELEASE)/gateway-server $(CARGO) bench --quiet --locked -p gateway-tests --bench ask
 
 # Both are built at once, as for the demo: alone the server would get its libraries with other features, which are built anew.
 deb: build

@@ -1,5 +1,6 @@
 //! Messages for users who are not there: how many a second are on disk before PHP hears so, after what time it hears, what those that
-//! wait take in memory, and how soon a login has them. Redis with `appendfsync always`, where it is installed, does the same writes.
+//! wait take in memory, and how soon a login has them. Redis with `appendfsync always`, where it is installed, does the same writes, and
+//! from PHP Yii's queue on it, where YII2_QUEUE_PATH and YII2_REDIS_PATH name the sources of yiisoft/yii2-queue and yiisoft/yii2-redis.
 //!
 //! `make bench-inbox` runs it. `INBOX_BENCH_DIR` names the folder of the files, on the disk that is to be measured.
 
@@ -10,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use futures_util::future::try_join_all;
-use gateway_tests::{Client, PhpPeer, ResumingPage, Server, free_port};
+use gateway_tests::{
+    Client, PhpPeer, ResumingPage, Server, extension, free_port, php_of_the_machine, root, skip,
+};
 use gateway_wire::bridge::{Call, Order, Reply, Request, kind};
 use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -62,8 +65,60 @@ async fn main() -> anyhow::Result<()> {
             print_row(producers, window, "redis RPUSH", &theirs, Some(ours.rate / theirs.rate));
         }
     }
+    from_php(folder.path(), redis.as_ref()).await?;
     bound_clients(folder.path()).await?;
     memory_and_login(folder.path()).await
+}
+
+/// The processes of PHP that write at once, and how many messages each of them writes.
+const PHP_LOADS: [(usize, usize); 2] = [(1, 1000), (8, 250)];
+
+/// Measures messages that PHP itself writes, beside jobs that it pushes to Yii's queue.
+async fn from_php(folder: &Path, redis: Option<&Redis>) -> anyhow::Result<()> {
+    if let Err(missing) = extension() {
+        skip("messages from PHP", &missing.to_string());
+        return Ok(());
+    }
+    let queue = ["YII2_PATH", "YII2_QUEUE_PATH", "YII2_REDIS_PATH"];
+    let missing = queue.into_iter().find(|name| std::env::var_os(name).is_none_or(|path| path.is_empty()));
+    if let Some(name) = missing {
+        skip("Yii's queue", &format!("{name} names no sources"));
+    }
+    println!("\n{:<14}{:>32}{:>14}{:>10}{:>10}", "PHP processes", "call", "messages/s", "p50 ms", "p99 ms");
+    for (processes, calls) in PHP_LOADS {
+        let server = start(&folder.join(format!("store-php-{processes}"))).await?;
+        let register = server.register[0];
+        let mut sides = vec![
+            ("deliver", "deliverToUid", register),
+            ("deliver-receipt", "deliverToUid and receipt", register),
+        ];
+        if let (Some(redis), None) = (redis, missing) {
+            sides.push(("queue", "Yii's queue on redis, push", redis.address));
+        }
+        for (what, name, address) in sides {
+            let all = (0..processes).map(|_| php_writes(what, address, calls));
+            let all = try_join_all(all).await?;
+            let mean = |of: fn(&Figures) -> f64| all.iter().map(of).sum::<f64>() / processes as f64;
+            let (rate, p50, p99) =
+                (mean(|one| one.rate) * processes as f64, mean(|one| one.p50), mean(|one| one.p99));
+            println!("{processes:<14}{name:>32}{rate:>14.0}{p50:>10.3}{p99:>10.3}");
+        }
+    }
+    Ok(())
+}
+
+/// Has a process of PHP write messages one after the other, and gives what it says of that.
+async fn php_writes(what: &str, address: SocketAddr, calls: usize) -> anyhow::Result<Figures> {
+    let output = Command::from(php_of_the_machine()?)
+        .arg(root().join("tests/php/bench_queue.php"))
+        .args([what, &address.to_string(), &calls.to_string()])
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let said: serde_json::Value =
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+    let number = |name: &str| said[name].as_f64().with_context(|| format!("{name} in {said}"));
+    Ok(Figures { rate: number("rate")?, p50: number("p50")? / 1e3, p99: number("p99")? / 1e3 })
 }
 
 /// Measures what a client that is bound to a uid takes in memory, without a store and with one.

@@ -21,6 +21,8 @@ pub(crate) enum Contender {
     Ours,
     /// Our server with clients that speak `gateway.2`, and so can come back.
     Gateway2,
+    /// Our server with a store for messages to users who are not there.
+    Store,
     Plain,
     UWebSockets,
     Ws,
@@ -39,13 +41,22 @@ pub(crate) struct Running {
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Ours, Self::Gateway2, Self::Plain, Self::UWebSockets, Self::Ws, Self::Nchan, Self::SocketIo];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Ours,
+        Self::Gateway2,
+        Self::Store,
+        Self::Plain,
+        Self::UWebSockets,
+        Self::Ws,
+        Self::Nchan,
+        Self::SocketIo,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "gateway-server",
             Self::Gateway2 => "gateway-server, gateway.2",
+            Self::Store => "gateway-server, store",
             Self::Plain => "plain send loop",
             Self::UWebSockets => "uWebSockets",
             Self::Ws => "ws",
@@ -62,7 +73,7 @@ impl Contender {
                 .then(|| format!("{variable} names no node_modules with {name}: scripts/bench-peers gets it"))
         };
         match self {
-            Self::Ours | Self::Gateway2 | Self::Plain => None,
+            Self::Ours | Self::Gateway2 | Self::Store | Self::Plain => None,
             Self::SocketIo => {
                 module("SOCKET_IO_PATH", "socket.io").or_else(|| module("SOCKET_IO_PATH", "socket.io-client"))
             }
@@ -77,7 +88,7 @@ impl Contender {
 
     /// True if the server is another project's, which can be left out.
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Self::Ours | Self::Gateway2 | Self::Plain)
+        !self.is_ours() && self != Self::Plain
     }
 
     /// True if the server sends each client a first message by itself.
@@ -86,7 +97,7 @@ impl Contender {
     }
 
     pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Self::Ours | Self::Gateway2)
+        matches!(self, Self::Ours | Self::Gateway2 | Self::Store)
     }
 
     /// True if the server sends a client's messages back.
@@ -116,6 +127,11 @@ impl Contender {
                         .concat(),
                 )?
             }
+            Self::Store => {
+                let file = folder.insert(tempfile::tempdir()?).path().join("store");
+                let file = file.to_str().context("the folder's name")?;
+                ours(cores, &["--websocket", "127.0.0.1:0", "--ping-interval", "0", "--store", file])?
+            }
             Self::SocketIo => node("bench_socket_io.js", "SOCKET_IO_PATH"),
             Self::Plain => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -134,7 +150,7 @@ impl Contender {
         };
         let (processes, line) = cores.as_server(ProcessGroup::start_silent(command, ready)).await?;
         let (websocket, register) = match (self, nginx_address) {
-            (Self::Ours | Self::Gateway2, _) => our_addresses(&line)?,
+            _ if self.is_ours() => our_addresses(&line)?,
             (_, Some(address)) => (address, address),
             _ => {
                 let address = line.trim_start_matches("ready ").parse()?;
@@ -176,7 +192,7 @@ fn our_addresses(line: &str) -> anyhow::Result<(SocketAddr, SocketAddr)> {
 impl Running {
     pub(crate) fn publisher(&self) -> anyhow::Result<Publisher> {
         match self.contender {
-            Contender::Ours | Contender::Gateway2 => Publisher::bridge(self.register),
+            ours if ours.is_ours() => Publisher::bridge(self.register),
             Contender::Nchan | Contender::SocketIo => Publisher::http(self.register),
             _ => Publisher::websocket(self.register),
         }

@@ -72,6 +72,8 @@ impl Plan {
                     5,
                     250,
                 ),
+                run(beside_store(1000, false, FAN_OUTS.to_vec()), 5, 250),
+                run(beside_store(1000, true, vec![Part::Unicast { size: 64, in_flight: 64 }]), 5, 250),
                 run(Kind::Churn, 3, 1500),
                 run(Kind::Recovery(Recovery { clients: 1000, messages: 200 }), 3, 0),
                 run(Kind::Crowd { connections: 100_000, bound: false }, 1, 0),
@@ -90,6 +92,8 @@ impl Plan {
                 run(shared(100, vec![Part::Ping, Part::Paced { messages_a_second: 500 }])),
                 run(own(1000, vec![Part::Unicast { size: 64, in_flight: 64 }])),
                 run(beside_gateway2(10_000, vec![Part::Idle, FAN_OUTS[0], FAN_OUTS[2], COME_BACK])),
+                run(beside_store(1000, false, vec![FAN_OUTS[0], FAN_OUTS[2]])),
+                run(beside_store(1000, true, vec![Part::Unicast { size: 64, in_flight: 64 }])),
                 run(Kind::Churn),
                 run(Kind::Recovery(Recovery { clients: 1000, messages: 80 })),
             ],
@@ -98,21 +102,28 @@ impl Plan {
 }
 
 fn shared(clients: usize, parts: Vec<Part>) -> Kind {
-    Kind::Session(Session { clients, own_topics: false, shared_cores: false, beside_gateway2: false, parts })
+    Kind::Session(Session { clients, own_topics: false, shared_cores: false, beside: None, parts })
 }
 
 /// A scenario in which a server can use several cores.
 fn on_shared_cores(clients: usize, parts: Vec<Part>) -> Kind {
-    Kind::Session(Session { clients, own_topics: false, shared_cores: true, beside_gateway2: false, parts })
+    Kind::Session(Session { clients, own_topics: false, shared_cores: true, beside: None, parts })
 }
 
 fn own(clients: usize, parts: Vec<Part>) -> Kind {
-    Kind::Session(Session { clients, own_topics: true, shared_cores: false, beside_gateway2: false, parts })
+    Kind::Session(Session { clients, own_topics: true, shared_cores: false, beside: None, parts })
 }
 
 /// A scenario with clients that speak `gateway.2` and with clients that do not, in turns.
 fn beside_gateway2(clients: usize, parts: Vec<Part>) -> Kind {
-    Kind::Session(Session { clients, own_topics: false, shared_cores: false, beside_gateway2: true, parts })
+    let beside = Some(Contender::Gateway2);
+    Kind::Session(Session { clients, own_topics: false, shared_cores: false, beside, parts })
+}
+
+/// A scenario with a server that has a store and one that has none, in turns.
+fn beside_store(clients: usize, own_topics: bool, parts: Vec<Part>) -> Kind {
+    let beside = Some(Contender::Store);
+    Kind::Session(Session { clients, own_topics, shared_cores: false, beside, parts })
 }
 
 impl Run {
@@ -121,8 +132,7 @@ impl Run {
             Kind::Session(session) => {
                 let own = if session.own_topics { " with a topic each" } else { "" };
                 let shared = if session.shared_cores { ", all cores for all" } else { "" };
-                let beside = if session.beside_gateway2 { ", with and without gateway.2" } else { "" };
-                format!("{} clients{own}{shared}{beside}", thousands(session.clients as f64))
+                format!("{} clients{own}{shared}{}", thousands(session.clients as f64), session.beside())
             }
             Kind::Churn => "churn".to_owned(),
             Kind::Recovery(recovery) => recovery.label(),
@@ -150,9 +160,13 @@ impl Run {
 
     pub(crate) fn takes(&self, contender: Contender) -> bool {
         match self.kind {
-            Kind::Session(Session { beside_gateway2: true, .. }) => contender.is_ours(),
-            Kind::Recovery(_) => contender.is_ours() || contender == Contender::SocketIo,
-            _ if matches!(contender, Contender::Gateway2 | Contender::SocketIo) => false,
+            Kind::Session(Session { beside: Some(other), .. }) => {
+                contender == Contender::Ours || contender == other
+            }
+            Kind::Recovery(_) => {
+                matches!(contender, Contender::Ours | Contender::Gateway2 | Contender::SocketIo)
+            }
+            _ if matches!(contender, Contender::Gateway2 | Contender::Store | Contender::SocketIo) => false,
             Kind::Crowd { bound: true, .. } => contender == Contender::Ours,
             Kind::Crowd { .. } => matches!(contender, Contender::Ours | Contender::UWebSockets),
             _ => true,
@@ -259,7 +273,7 @@ async fn crowd(contender: Contender, cores: Cores, connections: usize, bound: bo
     let servers = connections.div_ceil(most_connections()?);
     let clients = connections / servers;
     let parts = vec![Part::Idle];
-    let session = Session { clients, own_topics: bound, shared_cores: false, beside_gateway2: false, parts };
+    let session = Session { clients, own_topics: bound, shared_cores: false, beside: None, parts };
     let (mut seats, mut bytes) = (Vec::new(), 0.0);
     for _ in 0..servers {
         let (seat, idle) = Seat::take(&session, contender.start(cores).await?, cores.are_apart)?;

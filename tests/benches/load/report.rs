@@ -13,7 +13,7 @@ const END: &str = "<!-- What `make bench` writes ends here -->";
 const BEGIN_PAUSES: &str = "<!-- What `make bench ARGS=pause` writes begins here -->";
 const END_PAUSES: &str = "<!-- What `make bench ARGS=pause` writes ends here -->";
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "",
     "per second",
     "÷ plain loop",
@@ -21,6 +21,7 @@ const COLUMNS: [&str; 13] = [
     "CPU s per million",
     "÷ plain loop",
     "÷ without gateway.2",
+    "÷ without a store",
     "a second a core",
     "segments each",
     "server busy",
@@ -142,6 +143,10 @@ fn cells(row: &Row, contender: Contender) -> [String; COLUMNS.len()] {
     };
     let is_rate = row.unit == Unit::Rate;
     let rate_only = |text: String| if is_rate { text } else { String::new() };
+    let beside = |other| {
+        let is_other = contender == other && is_rate;
+        if is_other { ratio(contender, Contender::Ours, |figures| figures.cpu) } else { String::new() }
+    };
     [
         contender.name().to_owned(),
         thousands(figures.value),
@@ -149,11 +154,8 @@ fn cells(row: &Row, contender: Contender) -> [String; COLUMNS.len()] {
         of_this,
         rate_only(format!("{:.2}", figures.cpu)),
         rate_only(to_plain(|figures| figures.cpu)),
-        if contender == Contender::Gateway2 && is_rate {
-            ratio(contender, Contender::Ours, |figures| figures.cpu)
-        } else {
-            String::new()
-        },
+        beside(Contender::Gateway2),
+        beside(Contender::Store),
         figures.segments.map_or(String::new(), |_| thousands(1e6 / figures.cpu)),
         figures.segments.map_or(String::new(), |segments| format!("{segments:.2}")),
         rate_only(format!("{:.0} %", figures.server_load * 100.0)),

@@ -20,8 +20,8 @@ pub(crate) struct Session {
     pub(crate) own_topics: bool,
     /// True if the servers and the generator use all cores.
     pub(crate) shared_cores: bool,
-    /// True if clients that speak `gateway.2` are measured beside those that do not, and no other server.
-    pub(crate) beside_gateway2: bool,
+    /// The other form of our server that is measured beside the usual one, and no other server.
+    pub(crate) beside: Option<Contender>,
     pub(crate) parts: Vec<Part>,
 }
 
@@ -113,8 +113,16 @@ impl Part {
 impl Session {
     pub(crate) fn label(&self, part: Part) -> String {
         let shared = if self.shared_cores { ", all cores for all" } else { "" };
-        let beside = if self.beside_gateway2 { ", with and without gateway.2" } else { "" };
-        part.label(self.clients, self.own_topics) + shared + beside
+        part.label(self.clients, self.own_topics) + shared + self.beside()
+    }
+
+    /// Says what is measured beside what, behind other words.
+    pub(crate) fn beside(&self) -> &'static str {
+        match self.beside {
+            None => "",
+            Some(Contender::Store) => ", with and without a store",
+            Some(_) => ", with and without gateway.2",
+        }
     }
 
     /// Connects all clients, and also gives the memory that each of them took.
