@@ -536,16 +536,8 @@ fn who_has_come_gets_everything_that_is_new_also_if_another_is_quicker() {
     let mut world = World::new(0, 1);
     let owner = Owner { uid: 0, device: 1 };
     let deliver = |world: &mut World| {
-        world.nodes[0].asked.push(Operation::Deliver(NewMessage {
-            uid: Bytes::from_static(UIDS[0].as_bytes()),
-            id: format!("m{}", world.messages).into(),
-            payload: Bytes::from_static(b"x"),
-            is_binary: false,
-            ttl: DEFAULT_TTL,
-            replace: None,
-            new_device: NewDevice::Unacknowledged,
-            producer: None,
-        }));
+        let uid = Bytes::from_static(UIDS[0].as_bytes());
+        world.nodes[0].asked.push(Operation::Deliver(NewMessage { uid, ..message(world.messages) }));
         world.messages += 1;
         world.turn(false);
     };
@@ -575,4 +567,70 @@ fn who_has_come_gets_everything_that_is_new_also_if_another_is_quicker() {
     world.settle();
     let inbox = world.store.inbox_of(world.now, UIDS[0].as_bytes()).unwrap().unwrap();
     assert_eq!(inbox.devices[0].waiting, 0);
+}
+
+#[test]
+fn who_comes_when_nothing_is_left_to_acknowledge_gets_what_is_new_at_once() {
+    let mut world = World::new(0, 1);
+    let deliver = |world: &mut World| {
+        let uid = Bytes::from_static(UIDS[0].as_bytes());
+        world.nodes[0].asked.push(Operation::Deliver(NewMessage { uid, ..message(world.messages) }));
+        world.messages += 1;
+        world.turn(false);
+    };
+    world.open(Owner { uid: 0, device: 1 });
+    world.turn(false);
+    deliver(&mut world);
+    world.receive(0);
+    world.work(0);
+    world.work(0);
+    world.acknowledge(0);
+    world.turn(false);
+    // For a new device nothing waits, as another one has it.
+    for _ in 0..2 {
+        world.open(Owner { uid: 0, device: 2 });
+        for _ in 0..5 {
+            world.turn(false);
+            world.tick();
+        }
+    }
+    deliver(&mut world);
+    assert_eq!(world.tabs.iter().map(|tab| tab.down.len()).collect::<Vec<_>>(), [1, 1, 1]);
+}
+
+#[test]
+fn what_one_node_has_had_forgotten_begins_anew_at_another() {
+    let mut world = World::new(0, 2);
+    let uid = || Bytes::from_static(UIDS[0].as_bytes());
+    while world.tabs.last().is_none_or(|tab| tab.node != 1) {
+        world.open(Owner { uid: 0, device: 1 });
+    }
+    let at = world.tabs.len() - 1;
+    let turn = |world: &mut World, operation: Operation| {
+        world.nodes[0].asked.push(operation);
+        for node in [0, 1, 1, 1] {
+            world.turn_of(node, false, usize::MAX);
+            world.tick();
+        }
+        world.store.inbox_of(world.now, uid().as_ref()).unwrap().unwrap().epoch
+    };
+    let before = turn(&mut world, Operation::Deliver(NewMessage { uid: uid(), ..message(1) }));
+    assert_eq!(world.tabs[at].sent.0, before);
+    let after = turn(&mut world, Operation::Forget { uid: uid() });
+    assert_ne!(before, after);
+    turn(&mut world, Operation::Deliver(NewMessage { uid: uid(), ..message(2) }));
+    assert_eq!(world.tabs[at].sent.0, after);
+}
+
+fn message(number: u64) -> NewMessage {
+    NewMessage {
+        uid: Bytes::new(),
+        id: format!("m{number}").into(),
+        payload: Bytes::from_static(b"x"),
+        is_binary: false,
+        ttl: DEFAULT_TTL,
+        replace: None,
+        new_device: NewDevice::Unacknowledged,
+        producer: None,
+    }
 }
