@@ -1,12 +1,15 @@
 //! The webhook of a real server, taken by the package's class in a real PHP server.
 
+use std::net::SocketAddr;
 use std::process::{Child, Stdio};
+use std::time::SystemTime;
 
 use gateway_tests::{
     PhpCalls, PhpPeer, ResumingPage, Server, eventually, free_port, php_of_the_machine, root, soon,
     store_folder,
 };
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A page that notes what it is told, and fails the first time.
@@ -83,6 +86,35 @@ async fn the_class_takes_what_the_server_sends() -> anyhow::Result<()> {
     // A uid that is no text.
     let mut php = PhpPeer::connect(server.register[0]).await?;
     php.deliver_to(b"\xff\x01", "m2", "hello").await?;
-    eventually("the last line", Some("undelivered ff01 m2".to_owned()), async || Ok(lines().await?.pop()))
-        .await
+    let last = Some("undelivered ff01 m2".to_owned());
+    eventually("the last line", last, async || Ok(lines().await?.pop())).await?;
+    // Whoever does not know the secret tells nothing, and neither does who has recorded a request.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    for (time, failure) in [(now, "WrongSignature"), (now - 400, "WrongTime")] {
+        let answer = posted(address, time).await?;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        assert_eq!(lines().await?.pop().as_deref(), Some(failure));
+    }
+    Ok(())
+}
+
+/// Gives the answer to a request of this time with a signature that is made up.
+async fn posted(address: SocketAddr, time: u64) -> anyhow::Result<String> {
+    let lines = [
+        "POST / HTTP/1.1".to_owned(),
+        format!("host: {address}"),
+        "webhook-id: msg_1".to_owned(),
+        format!("webhook-timestamp: {time}"),
+        "webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=".to_owned(),
+        "content-type: application/json".to_owned(),
+        "content-length: 2".to_owned(),
+        "connection: close".to_owned(),
+        String::new(),
+        "{}".to_owned(),
+    ];
+    let mut socket = soon("connecting", TcpStream::connect(address)).await??;
+    socket.write_all(lines.join("\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    soon("an answer", socket.read_to_string(&mut answer)).await??;
+    Ok(answer)
 }
