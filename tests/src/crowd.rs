@@ -45,6 +45,11 @@ impl Footprint {
         Ok(Self { memory: server.memory()?, open_files: server.open_files()? })
     }
 
+    /// Waits until the server has no more descriptors than it had.
+    pub async fn attackers_go(&self, server: &Server) -> anyhow::Result<()> {
+        eventually("open files", self.open_files, async || server.open_files()).await
+    }
+
     /// Gives how many bytes of memory the server uses beyond this footprint.
     pub fn memory_beside(&self, server: &Server) -> anyhow::Result<u64> {
         Ok(server.memory()?.saturating_sub(self.memory))
@@ -97,7 +102,7 @@ impl Crowd {
     /// Is called when the attackers have gone: waits until the server has released what they used, ends the crowd, and prints
     /// how long pushes took. Fails if a push did not arrive or came out of order.
     pub async fn leave(self, name: &str, server: &Server) -> anyhow::Result<()> {
-        eventually("open files", self.footprint.open_files, async || server.open_files()).await?;
+        self.footprint.attackers_go(server).await?;
         eventually("memory is given back", true, async || Ok(self.footprint.memory_beside(server)? < SLACK))
             .await?;
         self.stop.store(true, Ordering::Relaxed);

@@ -42,10 +42,10 @@ async fn during(
         .await_attack(LASTING, async {
             let other = attackable(flags).await?;
             let before = Footprint::of(&other)?;
-            again_and_again(async || attack(&other, &before).await).await
+            again_and_again(&other, &before, &attack).await
         })
         .await?;
-    again_and_again(async || attack(&server, crowd.footprint()).await).await?;
+    again_and_again(&server, crowd.footprint(), &attack).await?;
     crowd.leave(name, &server).await
 }
 
@@ -56,10 +56,16 @@ async fn attackable(flags: &[&str]) -> anyhow::Result<Server> {
     .await
 }
 
-async fn again_and_again(attack: impl AsyncFn() -> anyhow::Result<()>) -> anyhow::Result<()> {
+/// Repeats an attack. Each begins when the server has nothing left of the one before, which would count as memory of both.
+async fn again_and_again(
+    server: &Server,
+    before: &Footprint,
+    attack: &impl AsyncFn(&Server, &Footprint) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let start = Instant::now();
     while start.elapsed() < LASTING {
-        attack().await?;
+        attack(server, before).await?;
+        before.attackers_go(server).await?;
     }
     Ok(())
 }

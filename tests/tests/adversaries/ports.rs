@@ -62,7 +62,9 @@ async fn logins_that_are_never_finished() -> anyhow::Result<()> {
         .await?;
         let memory = before.memory_beside(server)?;
         println!("{} bytes for each half login", memory / 6000);
-        ensure!(memory < 6000 * (16 << 10), "{memory} bytes");
+        // Each takes some 9 KiB of a debug build. What those of the last round had, the allocator may still keep for another thread than the
+        // one that serves this round.
+        ensure!(memory < 6000 * (24 << 10), "{memory} bytes");
         Ok(())
     })
     .await
