@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 
-use super::api::Publish;
+use super::api::{Publish, RawMessage};
 use super::kept_notice::{KeptNotice, Watch};
 use super::lease::Lease;
 use super::message::KeptMessage;
@@ -121,10 +121,12 @@ impl Shared {
     /// Gives the first watch from a position on, with its own position.
     async fn next_watch(&self, from: u64) -> Result<Option<(u64, Option<Watch>)>, StoreError> {
         let found = self.api.next(from, &self.names.watched()).await?;
-        Ok(found.map(|raw| {
-            let body = self.names.open(&raw.subject, &raw.body);
-            (raw.seq, body.and_then(|body| Watch::decode(&body)))
-        }))
+        Ok(found.map(|raw| (raw.seq, self.opened_watch(&raw))))
+    }
+
+    /// Gives the watch in what the stream has kept.
+    fn opened_watch(&self, raw: &RawMessage) -> Option<Watch> {
+        Watch::decode(&self.names.open(&raw.subject, &raw.body)?)
     }
 
     /// Says whether a message is late, if this node is the one that looks after that.
@@ -132,9 +134,8 @@ impl Shared {
         if !self.hold(lease).await? {
             return Ok(false);
         }
-        let from = self.first_from(&self.watches_from, &self.names.watched()).await?;
-        let first = self.next_watch(from).await?;
-        Ok(first.is_some_and(|(_, watch)| watch.is_none_or(|watch| watch.due <= now)))
+        let first = self.first(&self.watches_from, &self.names.watched()).await?;
+        Ok(first.is_some_and(|raw| self.opened_watch(&raw).is_none_or(|watch| watch.due <= now)))
     }
 
     /// Has PHP told of late messages, at most so many, in the order in which they were stored.
@@ -188,20 +189,20 @@ impl Shared {
         if !self.hold(lease).await? {
             return Ok(notices);
         }
-        let from = self.first_from(&self.notices_from, &self.names.notices()).await?;
-        let (mut from, mut taken) = (from, 0);
-        while notices.len() < limit {
-            let Some(raw) = self.api.next(from, &self.names.notices()).await? else { break };
-            from = raw.seq.saturating_add(1);
+        let subjects = self.names.notices();
+        let (mut next, mut taken) = (self.first(&self.notices_from, &subjects).await?, 0);
+        while let Some(raw) = next.take().filter(|_| notices.len() < limit) {
             let body = self.names.open(&raw.subject, &raw.body);
             // What nobody with the secret has written goes with the others.
-            let Some(notice) = body.and_then(|body| KeptNotice::decode(&body)) else { continue };
-            let notice = notice.into_notice(raw.seq);
-            taken += notice.cost();
-            if !notices.is_empty() && taken > bytes {
-                break;
+            if let Some(notice) = body.and_then(|body| KeptNotice::decode(&body)) {
+                let notice = notice.into_notice(raw.seq);
+                taken += notice.cost();
+                if !notices.is_empty() && taken > bytes {
+                    break;
+                }
+                notices.push(notice);
             }
-            notices.push(notice);
+            next = self.api.next(raw.seq.saturating_add(1), &subjects).await?;
         }
         Ok(notices)
     }
@@ -219,13 +220,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Gives a position before which none of these subjects has anything, so that NATS need not look through the stream for it each time.
-    async fn first_from(&self, known: &AtomicU64, subjects: &str) -> Result<u64, StoreError> {
+    /// Gives the first of what these subjects have. `known` is a position before which they have nothing, so that NATS need not look through
+    /// the whole stream each time.
+    async fn first(&self, known: &AtomicU64, subjects: &str) -> Result<Option<RawMessage>, StoreError> {
         let end = stream::state(&self.api).await?.last_seq;
         let first = self.api.next(known.load(Ordering::Relaxed), subjects).await?;
-        let from = first.map_or(end.saturating_add(1), |first| first.seq);
-        known.store(from, Ordering::Relaxed);
-        Ok(from)
+        known.store(first.as_ref().map_or(end.saturating_add(1), |first| first.seq), Ordering::Relaxed);
+        Ok(first)
     }
 
     async fn purge_up_to(&self, subjects: &str, seq: u64) -> Result<(), StoreError> {

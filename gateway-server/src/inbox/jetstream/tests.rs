@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::{JetStreamSettings, JetStreamStore, LateStore, OpenError};
 use crate::inbox::bounds::{Bounds, DEFAULT_TTL, DEVICE_LIFE, MESSAGE_BYTES};
+use crate::inbox::conformance::{UID, invented, message, signed};
 use crate::inbox::delivery::{Content, Post, Sending};
 use crate::inbox::model::{Device, Millis, NewDevice, NewMessage, PageRequest, UidInbox, WaitingPage};
 use crate::inbox::notices::{Fact, WantedNotices};
@@ -21,7 +22,6 @@ use crate::inbox::writer::{Writer, WriterHandle, WriterSettings};
 use crate::system::ages::millis;
 use crate::telemetry::clock;
 
-const UID: &[u8] = b"anna";
 /// How long a test waits for something.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What `scripts/newer-nats` makes.
@@ -233,27 +233,6 @@ impl Bench {
         }
         news
     }
-}
-
-fn message(id: &str, payload: &str) -> NewMessage {
-    NewMessage {
-        uid: Bytes::from_static(UID),
-        id: id.into(),
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
-        is_binary: false,
-        ttl: DEFAULT_TTL,
-        replace: None,
-        new_device: NewDevice::Unacknowledged,
-        producer: None,
-    }
-}
-
-fn invented(name: &str) -> Device {
-    Device::Invented(name.into())
-}
-
-fn signed(name: &str) -> Device {
-    Device::Signed(name.into())
 }
 
 fn ids(news: &[News]) -> Vec<(&str, u64)> {
