@@ -69,6 +69,14 @@ impl ResumingPage {
         self.over(tcp, "/", &[]).await
     }
 
+    /// A page of this device that has just connected.
+    pub async fn of_device(address: SocketAddr, device: &str) -> anyhow::Result<Self> {
+        let mut page = Self::default();
+        let tcp = soon("connecting", TcpStream::connect(address)).await??;
+        page.over(tcp, &format!("/?device={device}"), &[]).await?;
+        Ok(page)
+    }
+
     /// Connects as a page does that is asked to try again: until it may come back.
     pub async fn come_back(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         self.come_back_at(|| address).await

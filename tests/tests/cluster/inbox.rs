@@ -14,7 +14,6 @@ use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
 use serde_json::Value;
 use tempfile::NamedTempFile;
-use tokio::net::TcpStream;
 use tokio::sync::RwLock;
 
 /// Numbers that were delivered in the test of failures.
@@ -43,9 +42,7 @@ fn operator(node: &Node) -> anyhow::Result<Operator> {
 
 /// A page of a device that is bound to a uid, at a node.
 async fn page(node: &Node, php: &mut PhpPeer, device: &str, uid: &str) -> anyhow::Result<ResumingPage> {
-    let mut page = ResumingPage::default();
-    let tcp = soon("connecting", TcpStream::connect(node.server.websocket)).await??;
-    page.over(tcp, &format!("/?device={device}"), &[]).await?;
+    let page = ResumingPage::of_device(node.server.websocket, device).await?;
     php.bind(page.id()?, uid).await?;
     Ok(page)
 }

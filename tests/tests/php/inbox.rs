@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use gateway_tests::{PhpCalls, ResumingPage, Server, eventually, soon, store_folder};
+use gateway_tests::{PhpCalls, ResumingPage, Server, eventually, store_folder};
 use gateway_wire::bridge::MAX_NAME;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
 async fn start(store: &Path) -> anyhow::Result<(Server, PhpCalls)> {
     let server = Server::start_with(|command| {
@@ -34,9 +33,7 @@ async fn a_message_waits_is_taken_and_is_told_of() -> anyhow::Result<()> {
     assert_eq!((&inbox["messages"], &inbox["bytes"], &inbox["devices"]), (&json!(2), &json!(11), &json!([])));
     assert_eq!(php.get(json!(["inboxOf", "nobody"])).await?, Value::Null);
 
-    let mut page = ResumingPage::default();
-    let tcp = soon("connecting", TcpStream::connect(server.websocket)).await??;
-    page.over(tcp, "/?device=phone", &[]).await?;
+    let mut page = ResumingPage::of_device(server.websocket, "phone").await?;
     php.get(json!(["bindUid", page.id()?.to_string(), 7])).await?;
     assert_eq!((page.handle().await?, page.handle().await?), (r#"{"n":1}"#.into(), "five".into()));
     eventually("messages that wait", json!(0), async || {

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use gateway_tests::{PhpCalls, ResumingPage, Server, WorkerRunner, eventually, soon, store_folder};
+use gateway_tests::{PhpCalls, ResumingPage, Server, WorkerRunner, eventually, store_folder};
 use serde_json::json;
-use tokio::net::TcpStream;
 
 const HANDLER: &str = r#"<?php
 class Events {
@@ -44,9 +43,7 @@ async fn start(code: &str, store: &Path) -> anyhow::Result<(Server, PhpCalls, Wo
 }
 
 async fn page(server: &Server, php: &mut PhpCalls, device: &str) -> anyhow::Result<ResumingPage> {
-    let mut page = ResumingPage::default();
-    let tcp = soon("connecting", TcpStream::connect(server.websocket)).await??;
-    page.over(tcp, &format!("/?device={device}"), &[]).await?;
+    let page = ResumingPage::of_device(server.websocket, device).await?;
     php.get(json!(["bindUid", page.id()?.to_string(), "ann"])).await?;
     Ok(page)
 }

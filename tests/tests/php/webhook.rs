@@ -71,9 +71,7 @@ async fn the_class_takes_what_the_server_sends() -> anyhow::Result<()> {
     })
     .await?;
     let mut calls = PhpCalls::start(server.register[0], "")?;
-    let mut phone = ResumingPage::default();
-    let tcp = soon("connecting", TcpStream::connect(server.websocket)).await??;
-    phone.over(tcp, "/?device=phone", &[]).await?;
+    let mut phone = ResumingPage::of_device(server.websocket, "phone").await?;
     calls.get(json!(["bindUid", phone.id()?.to_string(), "ann"])).await?;
     calls.get(json!(["deliverToUid", "ann", "hello", {"id": "m1"}])).await?;
     phone.handle().await?;

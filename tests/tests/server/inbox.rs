@@ -59,9 +59,7 @@ async fn kill(server: &mut Server) -> anyhow::Result<()> {
 
 /// A page of a device that is bound to a uid.
 async fn page(server: &Server, php: &mut PhpPeer, device: &str, uid: &str) -> anyhow::Result<ResumingPage> {
-    let mut page = ResumingPage::default();
-    let tcp = soon("connecting", TcpStream::connect(server.websocket)).await??;
-    page.over(tcp, &format!("/?device={device}"), &[]).await?;
+    let page = ResumingPage::of_device(server.websocket, device).await?;
     php.bind(page.id()?, uid).await?;
     Ok(page)
 }

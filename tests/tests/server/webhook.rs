@@ -14,7 +14,6 @@ use gateway_tests::{
 use nix::sys::signal::Signal;
 use ring::hmac;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::resume::metric;
@@ -37,9 +36,7 @@ fn url(receiver: &WebhookReceiver) -> String {
 }
 
 async fn page(server: &Server, php: &mut PhpPeer, device: &str, uid: &str) -> anyhow::Result<ResumingPage> {
-    let mut page = ResumingPage::default();
-    let tcp = soon("connecting", TcpStream::connect(server.websocket)).await??;
-    page.over(tcp, &format!("/?device={device}"), &[]).await?;
+    let page = ResumingPage::of_device(server.websocket, device).await?;
     php.bind(page.id()?, uid).await?;
     Ok(page)
 }
