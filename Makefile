@@ -17,7 +17,7 @@
 #   make test-install  install the extension in each of its three ways, into a temporary directory
 #   make test-roots    build and test on a new Debian 12 (PHP 8.2) and a new Debian 13 (PHP 8.4); as root
 #   make valgrind      run the extension's tests under valgrind
-#   make asan-php      run them on a PHP with assertions, extension and PHP built with AddressSanitizer; builds that PHP once
+#   make asan-php      run them on PHPs with assertions, thread-safe (ZTS) and not, all built with AddressSanitizer; builds those PHPs once
 #   make bench         load on the server, beside others (scripts/bench-peers gets them); writes docs/performance.md
 #   make bench-upgrades  servers with up to 100,000 clients are upgraded over and over under load, and nobody notices; ARGS=tls runs one
 #                      course, ARGS=--quick all with a tenth of the clients
