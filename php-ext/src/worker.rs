@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ext_php_rs::types::Zval;
@@ -138,7 +139,6 @@ fn arrived_or_awaited(patience: Option<Duration>) -> Result<Option<TakenEvent>, 
         process::end_request()?;
     }
     with_worker(EventsConn::report_all_done)?;
-    let is_interrupted = || ExecutorGlobals::get().vm_interrupt.value;
     let first = patience.map_or(IDLE_AFTER, |patience| patience.min(IDLE_AFTER));
     if with_worker(|worker| worker.wait(Some(first), is_interrupted))? == WaitEnd::Timeout {
         process::set_batching(false);
@@ -148,6 +148,15 @@ fn arrived_or_awaited(patience: Option<Duration>) -> Result<Option<TakenEvent>, 
         }
     }
     take()
+}
+
+/// Whether PHP is to stop what it does, say for a signal that its handlers have not seen. The flag, which a signal handler sets, is a
+/// bool in PHP 8.1 and a struct of one bool in later versions.
+fn is_interrupted() -> bool {
+    let executor = ExecutorGlobals::get();
+    let flag = (&raw const executor.vm_interrupt).cast_mut().cast::<bool>();
+    // SAFETY: the flag is there as long as PHP is, and others change it by atomic stores or from a signal handler of this thread.
+    unsafe { AtomicBool::from_ptr(flag) }.load(Ordering::Relaxed)
 }
 
 /// Has this worker told of what has become of messages in the inbox.
