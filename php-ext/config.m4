@@ -11,10 +11,6 @@ PHP_ARG_WITH([cargo],,
   [no])
 
 if test "$PHP_GATEWAY" != "no"; then
-  if test "$PHP_THREAD_SAFETY" = "yes"; then
-    AC_MSG_ERROR([gateway does not support thread-safe (ZTS) builds of PHP.])
-  fi
-
   if test "$PHP_CARGO" = "no" || test "$PHP_CARGO" = "yes"; then
     AC_PATH_PROG([CARGO], [cargo], [], [$PATH:$HOME/.cargo/bin])
   else

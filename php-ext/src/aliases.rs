@@ -7,7 +7,6 @@
 
 use std::mem::transmute;
 use std::ptr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use ext_php_rs::error::php_error;
@@ -19,14 +18,18 @@ use ext_php_rs::zend::{ClassEntry, ExecutorGlobals, ce};
 use crate::alias_list::{AliasList, GLOBAL_EXCEPTION};
 use crate::{class_entries, ini, sys};
 
-static WANTED: OnceLock<AliasList> = OnceLock::new();
+/// The list is made at the module's start and freed at its end; no request runs then.
+static WANTED: AtomicPtr<AliasList> = AtomicPtr::new(ptr::null_mut());
 
 /// The function that stood in `zend_autoload` before.
 static PREVIOUS_AUTOLOAD: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 /// Runs at the module's start, once the classes are there.
 pub(crate) fn start() {
-    let wanted = WANTED.get_or_init(|| ini::aliases().unwrap_or_else(|_| AliasList::usual()));
+    let wanted = Box::new(ini::aliases().unwrap_or_else(|_| AliasList::usual()));
+    forget_wanted();
+    WANTED.store(Box::into_raw(wanted), Ordering::Release);
+    let Some(wanted) = wanted_names() else { return };
     for name in &wanted.early {
         if declare(name, true).is_null() {
             php_error(
@@ -54,6 +57,21 @@ pub(crate) fn end() {
             sys::zend_autoload = before();
         }
     }
+    forget_wanted();
+}
+
+/// The aliases that the program may ask for.
+fn wanted_names() -> Option<&'static AliasList> {
+    // SAFETY: the pointer is null, or leads to the list, which lives until the module ends; no caller keeps it so long.
+    unsafe { WANTED.load(Ordering::Acquire).as_ref() }
+}
+
+fn forget_wanted() {
+    let old = WANTED.swap(ptr::null_mut(), Ordering::AcqRel);
+    if !old.is_null() {
+        // SAFETY: the pointer came from a box at the module's start, and nobody else has it any more.
+        drop(unsafe { Box::from_raw(old) });
+    }
 }
 
 fn before() -> Option<sys::Autoload> {
@@ -74,7 +92,7 @@ unsafe extern "C" fn autoload(name: *mut zend_string, lower_case: *mut zend_stri
     // SAFETY: the pointer is null, or leads to a string that lives as long as the call.
     let Some(asked) = (unsafe { name.as_ref() }) else { return ptr::null_mut() };
     let asked = asked.as_bytes();
-    let Some(wanted) = WANTED.get() else { return ptr::null_mut() };
+    let Some(wanted) = wanted_names() else { return ptr::null_mut() };
     let is_asked = |name: &&String| name.as_bytes().eq_ignore_ascii_case(asked);
     wanted.names.iter().find(is_asked).map_or(ptr::null_mut(), |name| declare(name, false))
 }
@@ -90,8 +108,7 @@ fn declare(name: &str, persistent: bool) -> *mut ClassEntry {
 
 /// Whether an alias of this name is declared when the program asks for it and has no class of that name.
 pub(crate) fn is_wanted(name: &[u8]) -> bool {
-    WANTED
-        .get()
+    wanted_names()
         .is_some_and(|wanted| wanted.names.iter().any(|one| one.as_bytes().eq_ignore_ascii_case(name)))
 }
 

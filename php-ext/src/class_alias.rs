@@ -3,6 +3,7 @@
 use std::mem::transmute;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use ext_php_rs::ffi::{zend_hash_str_find_ptr_lc, zend_internal_function, zend_lookup_class_ex, zend_string};
 use ext_php_rs::types::{ZendStr, Zval};
@@ -19,8 +20,15 @@ type Handler = unsafe extern "C" fn(*mut ExecuteData, *mut Zval);
 static FUNCTION: AtomicPtr<zend_internal_function> = AtomicPtr::new(ptr::null_mut());
 static HANDLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
+/// Held while the handler is replaced: the first requests of two threads may start at the same time.
+static REPLACING: Mutex<()> = Mutex::new(());
+
 /// Runs at a request's start, since PHP has registered its functions only then; it does its work once in a process.
 pub(crate) fn start_request() {
+    if !FUNCTION.load(Ordering::Acquire).is_null() {
+        return;
+    }
+    let _replacing = REPLACING.lock().unwrap_or_else(PoisonError::into_inner);
     if !FUNCTION.load(Ordering::Acquire).is_null() {
         return;
     }

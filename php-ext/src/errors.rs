@@ -1,7 +1,7 @@
-//! Raises failures as PHP's exceptions and warnings; no other module throws or warns.
+//! Raises failures as PHP's exceptions and warnings, or writes them to PHP's log; no other module throws, warns or logs.
 
 use std::cell::RefCell;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, c_int};
 
 use ext_php_rs::builders::ClassBuilder;
 use ext_php_rs::error::php_error;
@@ -27,12 +27,22 @@ pub(crate) enum Failure {
 }
 
 thread_local! {
-    /// The text of the last exception or warning in this request.
-    static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<LastError>> = const { RefCell::new(None) };
+}
+
+/// The last exception or warning in a request.
+struct LastError {
+    message: String,
+    /// When the request began, by which one is told from the next where PHP does not tell this module of it: FrankenPHP's
+    /// workers run through many requests in one.
+    request: f64,
 }
 
 pub(crate) fn last() -> Option<String> {
-    LAST.with_borrow(Clone::clone)
+    let request = request_time();
+    LAST.with_borrow(|last| {
+        last.as_ref().filter(|last| last.request == request).map(|last| last.message.clone())
+    })
 }
 
 pub(crate) fn forget_last() {
@@ -91,7 +101,29 @@ fn throw(message: &str) {
 }
 
 fn note(message: &str) {
-    LAST.set(Some(message.to_owned()));
+    LAST.set(Some(LastError { message: message.to_owned(), request: request_time() }));
+}
+
+/// The time at which this request began, in seconds; it stays the same until the next begins.
+fn request_time() -> f64 {
+    // SAFETY: the function takes nothing, and a request is under way.
+    unsafe { sys::sapi_get_request_time() }
+}
+
+/// Writes a line to PHP's log, where `error_log` says that it is, for what no request can be told any more.
+///
+/// Outside of requests a thread-safe PHP has no current directory, which it needs to open that file.
+pub(crate) fn log(message: &str) {
+    /// `LOG_WARNING`
+    const WARNING: c_int = 4;
+    let Ok(line) = CString::new(format!("PHP extension gateway: {}", printable(message))) else { return };
+    // SAFETY: the line is terminated. PHP's settings exist as long as its modules do, and no request is under way whose directory
+    // this would take.
+    unsafe {
+        sys::virtual_cwd_activate();
+        sys::php_log_err_with_severity(line.as_ptr(), WARNING);
+        sys::virtual_cwd_deactivate();
+    }
 }
 
 /// Throws the TypeError that PHP's own functions throw. `expected` reads like "string" or "?string".

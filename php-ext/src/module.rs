@@ -1,4 +1,4 @@
-//! The module's start and end, and those of its requests.
+//! The module's start and end, and those of its threads and requests.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,10 +6,13 @@ use ext_php_rs::builders::{ModuleBuilder, ModuleStartup};
 use ext_php_rs::error::php_error;
 use ext_php_rs::flags::ErrorType;
 use ext_php_rs::internal::startup_guard;
-use ext_php_rs::zend::{CatchError, ModuleAllocations, ModuleEntry, StaticModuleEntry, bailout, try_catch};
+use ext_php_rs::zend::{
+    CatchError, ModuleAllocations, ModuleEntry, ModuleGlobal, StaticModuleEntry, bailout, try_catch,
+};
 
 use crate::errors::Failure;
-use crate::{aliases, class, class_alias, errors, info, ini, process, properties, sys, worker};
+use crate::globals::{GLOBALS, Globals};
+use crate::{aliases, class, class_alias, errors, info, ini, links, properties, sys, worker};
 
 pub(crate) fn entry() -> *mut ModuleEntry {
     static MODULE: StaticModuleEntry = StaticModuleEntry::new();
@@ -21,6 +24,7 @@ pub(crate) fn entry() -> *mut ModuleEntry {
             .request_shutdown_function(end_request)
             .post_deactivate_function(after_request)
             .info_function(info::show)
+            .globals(&GLOBALS)
             .try_into();
         let (entry, _, allocations): (ModuleEntry, ModuleStartup, ModuleAllocations) = match built {
             Ok(built) => built,
@@ -33,6 +37,7 @@ pub(crate) fn entry() -> *mut ModuleEntry {
 unsafe extern "C" fn start(_kind: i32, module_number: i32) -> i32 {
     startup_guard(|| {
         ini::register(module_number);
+        links::start_module();
         for complaint in ini::complaints() {
             php_error(&ErrorType::CoreWarning, &complaint.replace('\0', "\\0"));
         }
@@ -46,12 +51,22 @@ unsafe extern "C" fn start(_kind: i32, module_number: i32) -> i32 {
 
 unsafe extern "C" fn end(_kind: i32, module_number: i32) -> i32 {
     // A panic must not reach PHP, which ends anyway.
-    let _ = catch_unwind(process::end);
+    let _ = catch_unwind(links::end_module);
     aliases::end();
     class_alias::end();
     // SAFETY: the entries were registered under this number.
     unsafe { sys::zend_unregister_ini_entries(module_number) };
     0
+}
+
+impl ModuleGlobal for Globals {
+    fn gshutdown(&mut self) {
+        // A panic must not reach PHP, and what is left then ends with the process.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            links::end(self);
+            worker::end(self);
+        }));
+    }
 }
 
 unsafe extern "C" fn start_request(_kind: i32, _module_number: i32) -> i32 {
@@ -65,7 +80,7 @@ unsafe extern "C" fn start_request(_kind: i32, _module_number: i32) -> i32 {
 unsafe extern "C" fn end_request(_kind: i32, _module_number: i32) -> i32 {
     shielded(|| {
         worker::end_request();
-        process::end_request()
+        links::end_request()
     });
     properties::forget_pointers();
     0

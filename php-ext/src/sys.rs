@@ -27,6 +27,10 @@ unsafe extern "C" {
     pub(crate) static mut zend_autoload: Option<Autoload>;
     pub(crate) fn zend_clear_exception();
     pub(crate) fn zend_error(kind: c_int, format: *const c_char, ...);
+    pub(crate) fn sapi_get_request_time() -> f64;
+    pub(crate) fn php_log_err_with_severity(message: *const c_char, severity: c_int);
+    pub(crate) fn virtual_cwd_activate() -> c_int;
+    pub(crate) fn virtual_cwd_deactivate() -> c_int;
     pub(crate) fn zend_memory_usage(from_system: bool) -> usize;
     pub(crate) fn zend_unregister_ini_entries(module_number: c_int);
     pub(crate) fn zend_ini_string_ex(

@@ -1,4 +1,4 @@
-//! This process as a worker: its connection for events, and the client whose event is being handled.
+//! This thread as a worker: its connection for events, and the client whose event is being handled.
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -13,16 +13,15 @@ use gateway_wire::bridge::worker_notices::WorkerNotices;
 use gateway_wire::bridge::{EventKind, MAX_WORKER_NAME, WorkerEvent};
 
 use crate::errors::Failure;
+use crate::globals::{GLOBALS, Globals};
 use crate::held::unless_thrown;
 use crate::properties::Properties;
-use crate::{business_worker, process, values};
+use crate::{business_worker, links, values};
 
 /// When no event has come for so long, the I/O thread drives the link again.
 const IDLE_AFTER: Duration = Duration::from_millis(5);
 
 thread_local! {
-    /// The connection is not dropped with the thread: the system closes it, and a forked child must not use it.
-    static EVENTS_CONN: RefCell<ManuallyDrop<Option<EventsConn>>> = const { RefCell::new(ManuallyDrop::new(None)) };
     static CURRENT: Cell<Option<ClientId>> = const { Cell::new(None) };
     static IS_IN_REQUEST: Cell<bool> = const { Cell::new(false) };
     /// A function of the program that is called when it changes the current client's session by client_id. The value is PHP's,
@@ -102,10 +101,10 @@ pub(crate) fn join(properties: Properties, name: &[u8], moves: bool) -> Result<(
     forget();
     // This throws whatever gateway.on_error says, since the runner has to know.
     let joined = properties.with_target(|target| {
-        EventsConn::join(target, name, moves, timeout, process::MAX_SILENCE)
+        EventsConn::join(target, name, moves, timeout, links::MAX_SILENCE)
             .map_err(|error| Failure::Exception(error.to_string()))
     })?;
-    EVENTS_CONN.with_borrow_mut(|worker| **worker = Some(joined));
+    *GLOBALS.get().events_conn.borrow_mut() = Some(joined);
     Ok(())
 }
 
@@ -120,7 +119,7 @@ pub(crate) fn next(patience: Option<Duration>) -> Result<Zval, Failure> {
     }
     let next = arrived_or_awaited(patience);
     // A worker that is idle or has left does not come back soon to send a batch.
-    process::set_batching(matches!(next, Ok(Some(TakenEvent::Event(_)))));
+    links::set_batching(matches!(next, Ok(Some(TakenEvent::Event(_)))));
     next?.map_or_else(|| Ok(Zval::null()), given)
 }
 
@@ -128,7 +127,7 @@ fn arrived_or_awaited(patience: Option<Duration>) -> Result<Option<TakenEvent>, 
     if let Some(taken) = take()? {
         return Ok(Some(taken));
     }
-    process::send_batch();
+    links::send_batch();
     with_worker(EventsConn::read)?;
     if let Some(taken) = take()? {
         return Ok(Some(taken));
@@ -136,12 +135,12 @@ fn arrived_or_awaited(patience: Option<Duration>) -> Result<Option<TakenEvent>, 
     let is_about_to_go = with_worker(|worker| Ok(worker.is_leaving() && worker.has_unreported()))?;
     if is_about_to_go {
         // Once this is reported, another worker gets these clients, and its messages must come after those sent here.
-        process::end_request()?;
+        links::end_request()?;
     }
     with_worker(EventsConn::report_all_done)?;
     let first = patience.map_or(IDLE_AFTER, |patience| patience.min(IDLE_AFTER));
     if with_worker(|worker| worker.wait(Some(first), is_interrupted))? == WaitEnd::Timeout {
-        process::set_batching(false);
+        links::set_batching(false);
         let rest = patience.map(|patience| patience - first);
         if rest.is_none_or(|rest| !rest.is_zero()) {
             with_worker(|worker| worker.wait(rest, is_interrupted))?;
@@ -178,7 +177,7 @@ enum TakenEvent {
 fn take() -> Result<Option<TakenEvent>, Failure> {
     // The messages of an event are on their way before the event counts as handled.
     if with_worker(|worker| Ok(worker.must_report()))? {
-        process::send_batch();
+        links::send_batch();
     }
     with_worker(|worker| {
         Ok(match worker.take()? {
@@ -198,7 +197,7 @@ fn given(taken: TakenEvent) -> Result<Zval, Failure> {
     match taken {
         TakenEvent::Event(event) => event,
         TakenEvent::End => {
-            process::end_request()?;
+            links::end_request()?;
             with_worker(EventsConn::report_all_done)?;
             let mut nothing = Zval::new();
             nothing.set_bool(false);
@@ -268,16 +267,21 @@ fn show_notices(notices: &WorkerNotices<'_>) -> Result<Zval, Failure> {
 }
 
 fn with_worker<T>(then: impl FnOnce(&mut EventsConn) -> Result<T, EventsConnLost>) -> Result<T, Failure> {
-    EVENTS_CONN.with_borrow_mut(|worker| match worker.as_mut().filter(|worker| worker.is_own()) {
+    match GLOBALS.get().events_conn.borrow_mut().as_mut().filter(|worker| worker.is_own()) {
         Some(worker) => then(worker).map_err(|lost| Failure::Exception(lost.to_string())),
         None => Err(Failure::Exception("this process has not joined as a worker".to_owned())),
-    })
+    }
 }
 
 /// Drops the connection, but leaves that of a parent as it is: its memory may be in any state, and its descriptor is closed
 /// already.
 fn forget() {
-    let old = EVENTS_CONN.with_borrow_mut(|worker| worker.take());
+    end(GLOBALS.get());
+}
+
+/// Does the same at the end of the thread, whose messages are with the gateway by then.
+pub(crate) fn end(globals: &Globals) {
+    let old = globals.events_conn.take();
     if let Some(old) = old
         && !old.is_own()
     {

@@ -1,4 +1,4 @@
-//! The link of one PHP process to one gateway, without PHP.
+//! The link of one PHP thread to one gateway, without PHP. Where PHP is not thread-safe (NTS), a process has one such thread.
 //!
 //! The PHP thread encodes a call and hands it to an I/O thread; orders return at once, queries wait for their answer. The queue
 //! keeps an order until the gateway has confirmed it, over as many connections as that takes.

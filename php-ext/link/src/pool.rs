@@ -1,4 +1,4 @@
-//! The links of one PHP process: one for each target, a small number in all.
+//! The links of one PHP thread: one for each target, a small number in all.
 
 use std::mem;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::fork;
 use crate::link::{Link, LinkLimits, Unconfirmed};
 use crate::target::Target;
 
-/// The most links that a process keeps. Programs use one target, rarely two; each link costs a thread and a connection.
+/// The most links that a thread keeps. Programs use one target, rarely two; each link costs a thread and a connection.
 pub const MAX_LINKS: usize = 8;
 
-/// The open links of a process, the most recently used first.
+/// The open links of a thread, the most recently used first.
 #[derive(Debug, Default)]
 pub struct LinkPool {
     generation: u32,

@@ -4,7 +4,7 @@ use gateway_wire::bridge::Order;
 
 use super::method::methods;
 use crate::args::{ClientOrCurrent, Name, NameKind};
-use crate::process::order;
+use crate::links::order;
 
 methods! {
     fn bindUid(call, client_id: ClientOrCurrent, uid: Name) {

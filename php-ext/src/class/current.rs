@@ -7,7 +7,7 @@ use super::method::methods;
 use super::send;
 use crate::args::{Anything, Binary, Message, SendRaw};
 use crate::errors::Failure;
-use crate::process::order;
+use crate::links::order;
 use crate::{business_worker, worker};
 
 methods! {

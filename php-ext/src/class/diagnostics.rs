@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::method::methods;
 use crate::args::Timeout;
 use crate::errors;
-use crate::process;
+use crate::links;
 use crate::skipped;
 use crate::values::{self, PhpArray};
 
@@ -16,7 +16,7 @@ methods! {
             Duration::try_from_secs_f64(seconds)
                 .map_err(|_| Failure::Exception("the time to wait must be 0 seconds or more, and finite".to_owned()))
         };
-        process::flush(timeout.0.map(wait).transpose()?)
+        links::flush(timeout.0.map(wait).transpose()?)
     }
 
     fn lastError(call) -> Option<String> {
@@ -25,7 +25,7 @@ methods! {
     }
 
     fn stats(call) -> PhpArray {
-        let stats = process::stats(call.properties()?)?;
+        let stats = links::stats(call.properties()?)?;
         let count = |count: u64| values::long(i64::try_from(count).unwrap_or(i64::MAX));
         let address = stats.connected.map(|address| values::string(address.to_string().as_bytes()));
         let entries: [(&[u8], Zval); 7] = [

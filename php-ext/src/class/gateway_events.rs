@@ -1,30 +1,27 @@
 //! Class `GatewayEvents`, on which the worker runner in PHP is built. Programs do not need it.
 
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
-use ext_php_rs::args::ArgInfoTables;
 use ext_php_rs::builders::ClassBuilder;
 use ext_php_rs::error::Result;
 use ext_php_rs::flags::MethodFlags;
 use gateway_wire::bridge::Query;
 
-use super::method::methods;
+use super::method::{ShownArguments, methods};
 use crate::args::{ArrayArgument, Callable, Patience, Text};
 use crate::class_entries;
-use crate::process::query;
+use crate::links::query;
 use crate::properties::Properties;
 use crate::serialize;
 use crate::values::{self, PhpArray};
 use crate::worker;
 
-/// The engine borrows this, as it does for class Gateway.
-static ARGUMENTS: AtomicPtr<ArgInfoTables> = AtomicPtr::new(ptr::null_mut());
+static ARGUMENTS: ShownArguments = ShownArguments::none();
 
 pub(super) fn register() -> Result<()> {
     let mut class = ClassBuilder::new(class_entries::EVENTS).registration(|class, arg_info| {
         class_entries::EVENTS_ENTRY.set(class);
-        ARGUMENTS.store(Box::into_raw(Box::new(arg_info)), Ordering::Release);
+        ARGUMENTS.keep(arg_info);
     });
     for (_, method) in methods() {
         class = class.method(method, MethodFlags::Public | MethodFlags::Static);

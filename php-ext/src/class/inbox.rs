@@ -7,7 +7,7 @@ use serde_bytes::Bytes;
 use super::method::methods;
 use super::random;
 use crate::args::{DeliverOptions, Message, Name, NameKind, Names, Text};
-use crate::process::{order, query};
+use crate::links::{order, query};
 use crate::values::{self, PhpArray};
 
 methods! {

@@ -6,7 +6,7 @@ use gateway_wire::bridge::{PhpStr, Query, RawValue};
 use super::method::{MethodCall, methods};
 use crate::args::Names;
 use crate::errors::Failure;
-use crate::process::query;
+use crate::links::query;
 use crate::serialize;
 use crate::values::{self, PhpArray};
 use crate::worker;

@@ -4,8 +4,10 @@
 //! as it could GatewayWorker's, and wrong arguments raise PHP's own messages.
 
 use std::panic::AssertUnwindSafe;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
-use ext_php_rs::args::Arg;
+use ext_php_rs::args::{Arg, ArgInfoTables};
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::exception::PhpException;
 use ext_php_rs::ffi::zend_wrong_parameters_count_error;
@@ -69,6 +71,25 @@ macro_rules! returned {
 }
 
 pub(super) use {default, methods, returned};
+
+/// The arguments of a class's methods as reflection shows them. The engine borrows them for as long as the class lives, which is
+/// until the module ends.
+pub(super) struct ShownArguments(AtomicPtr<ArgInfoTables>);
+
+impl ShownArguments {
+    pub(super) const fn none() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// Runs at the module's start, where the class of an earlier one is gone.
+    pub(super) fn keep(&self, arguments: ArgInfoTables) {
+        let earlier = self.0.swap(Box::into_raw(Box::new(arguments)), Ordering::AcqRel);
+        if !earlier.is_null() {
+            // SAFETY: the pointer came from a box here, and the class that borrowed it is gone.
+            drop(unsafe { Box::from_raw(earlier) });
+        }
+    }
+}
 
 /// One call of a method.
 pub(super) struct MethodCall<'a> {

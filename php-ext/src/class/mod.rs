@@ -15,15 +15,12 @@ mod session;
 mod token;
 mod tracked;
 
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
-
-use ext_php_rs::args::ArgInfoTables;
 use ext_php_rs::builders::{ClassBuilder, ClassProperty};
 use ext_php_rs::error::Result;
 use ext_php_rs::flags::{MethodFlags, PropertyFlags};
 use ext_php_rs::types::{ZendStr, Zval};
 
+use self::method::ShownArguments;
 use crate::properties::{CONNECT_TIMEOUT, REGISTER_ADDRESS, SECRET_KEY, TOKEN_KEY};
 use crate::{class_entries, ini, values};
 
@@ -59,13 +56,12 @@ const OVERRIDDEN_AT_WILL: [&str; 24] = [
     "stats",
 ];
 
-/// The arguments as reflection shows them; the engine borrows this for as long as the class lives.
-static ARGUMENTS: AtomicPtr<ArgInfoTables> = AtomicPtr::new(ptr::null_mut());
+static ARGUMENTS: ShownArguments = ShownArguments::none();
 
 pub(crate) fn register() -> Result<()> {
     let mut class = ClassBuilder::new(class_entries::GATEWAY).registration(|class, arg_info| {
         class_entries::GATEWAY_ENTRY.set(class);
-        ARGUMENTS.store(Box::into_raw(Box::new(arg_info)), Ordering::Release);
+        ARGUMENTS.keep(arg_info);
     });
     let methods = [
         send::methods(),

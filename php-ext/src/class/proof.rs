@@ -5,7 +5,7 @@ use gateway_wire::{ClientId, is_same_secret};
 
 use super::method::methods;
 use crate::args::{Client, UntrustedString};
-use crate::process::query;
+use crate::links::query;
 use crate::values;
 
 methods! {

@@ -5,7 +5,7 @@ use gateway_wire::bridge::Query;
 use super::method::{MethodCall, methods};
 use crate::args::{Client, Name, NameList};
 use crate::errors::Failure;
-use crate::process::query;
+use crate::links::query;
 use crate::values::{self, PhpArray};
 
 methods! {

@@ -6,7 +6,7 @@ use gateway_wire::bridge::{Order, PhpStr, kind};
 use super::method::{MethodCall, methods};
 use crate::args::{Binary, Client, ClientOrCurrent, Except, ExceptGroups, Message, Names, Only, SendRaw};
 use crate::errors::Failure;
-use crate::process::order;
+use crate::links::order;
 
 methods! {
     fn sendToAll(

@@ -6,7 +6,7 @@ use super::lists;
 use super::method::methods;
 use crate::args::{ArrayArgument, Client, ClientOrCurrent, GroupOrEverybody, Names, Text};
 use crate::errors::deprecated;
-use crate::process::{order, query};
+use crate::links::{order, query};
 use crate::serialize;
 use crate::values::{self, PhpArray};
 use crate::worker;

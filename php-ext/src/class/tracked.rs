@@ -9,7 +9,7 @@ use super::method::{MethodCall, methods};
 use super::random;
 use crate::args::{Except, Message, Name, Names, Timeout};
 use crate::errors::Failure;
-use crate::process::{order, query, query_longer};
+use crate::links::{order, query, query_longer};
 use crate::values::{self, PhpArray};
 
 methods! {

@@ -1,22 +1,17 @@
-//! The links of this PHP process, which live from request to request.
+//! The links of this PHP thread, which live from request to request.
 
-use std::cell::RefCell;
-use std::mem::ManuallyDrop;
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ext_php_rs::zend::{CatchError, bailout, try_catch};
-use gateway_link::{Link, LinkError, LinkLimits, LinkPool, LinkStats, Notice, Unconfirmed};
+use gateway_link::{Link, LinkError, LinkLimits, LinkStats, Notice, Unconfirmed};
 use gateway_wire::bridge::{Order, Query, RawValue};
 
-use crate::errors::{Failure, warn};
+use crate::errors::{self, Failure, warn};
+use crate::globals::{GLOBALS, Globals};
 use crate::properties::Properties;
 use crate::{ini, memory};
-
-thread_local! {
-    /// The links are not dropped with the thread: the module's end closes them, and a forked child must not.
-    static LINKS: RefCell<ManuallyDrop<LinkPool>> = const { RefCell::new(ManuallyDrop::new(LinkPool::new())) };
-}
 
 pub(crate) fn order(properties: Properties, order: Order) -> Result<(), Failure> {
     on_link(properties, |link, timeout| link.order(order, timeout))
@@ -55,11 +50,11 @@ pub(crate) fn query_longer<T>(
 
 /// Chooses whether orders are batched from now on, for [`send_batch`] to send.
 pub(crate) fn set_batching(batching: bool) {
-    LINKS.with_borrow_mut(|links| links.set_batching(batching));
+    GLOBALS.get().links.borrow_mut().set_batching(batching);
 }
 
 pub(crate) fn send_batch() {
-    LINKS.with_borrow_mut(|links| links.send_batches());
+    GLOBALS.get().links.borrow_mut().send_batches();
 }
 
 fn on_link<T>(
@@ -70,12 +65,11 @@ fn on_link<T>(
     let mut reports = LateReports::default();
     // No PHP code runs in this closure, so that no method is called while the links are borrowed.
     let result = properties.with_target(|target| {
-        LINKS.with_borrow_mut(|links| {
-            let link = links.link_to(target, limits, ini::flush_timeout, &mut reports.undelivered)?;
-            let result = call(link, timeout);
-            reports.notices.extend(link.take_notices());
-            Ok(result?)
-        })
+        let mut links = GLOBALS.get().links.borrow_mut();
+        let link = links.link_to(target, limits, ini::flush_timeout, &mut reports.undelivered)?;
+        let result = call(link, timeout);
+        reports.notices.extend(link.take_notices());
+        Ok(result?)
     });
     reports.tell()?;
     result
@@ -93,49 +87,78 @@ fn limits() -> LinkLimits {
 /// get.
 pub(crate) fn end_request() -> Result<(), Failure> {
     let mut reports = LateReports::default();
-    LINKS.with_borrow_mut(|links| {
-        // Orders that a live gateway has not confirmed yet are delivered after the request.
-        let left = links.flush(ini::flush_timeout());
-        reports.undelivered.extend(left.into_iter().filter(|left| left.down.is_some()));
-        reports.notices.extend(links.iter().flat_map(Link::take_notices));
-    });
+    let globals = GLOBALS.get();
+    globals.flush_timeout.set(ini::flush_timeout());
+    let mut links = globals.links.borrow_mut();
+    // Orders that a live gateway has not confirmed yet are delivered after the request.
+    let left = links.flush(globals.flush_timeout.get());
+    reports.undelivered.extend(left.into_iter().filter(|left| left.down.is_some()));
+    reports.notices.extend(links.iter().flat_map(Link::take_notices));
+    drop(links);
     reports.tell()
 }
 
-/// Waits for the gateways to confirm all orders of this process, as long as `timeout` or else `gateway.flush_timeout`, and says whether they
-/// have. Orders that are not confirmed are delivered later.
+/// Waits for the gateways to confirm all orders of this thread, as long as `timeout` or else `gateway.flush_timeout`, and says
+/// whether they have. Orders that are not confirmed are delivered later.
 pub(crate) fn flush(timeout: Option<Duration>) -> Result<bool, Failure> {
     let mut reports = LateReports::default();
-    let is_done = LINKS.with_borrow_mut(|links| {
-        links.send_batches();
-        let is_done = links.confirm(timeout.unwrap_or_else(ini::flush_timeout));
-        reports.notices.extend(links.iter().flat_map(Link::take_notices));
-        is_done
-    });
+    let mut links = GLOBALS.get().links.borrow_mut();
+    links.send_batches();
+    let is_done = links.confirm(timeout.unwrap_or_else(ini::flush_timeout));
+    reports.notices.extend(links.iter().flat_map(Link::take_notices));
+    drop(links);
     reports.tell()?;
     Ok(is_done)
 }
 
-/// Runs at the process's end, when no PHP error can be raised any more. It waits even where requests do not, since there is no
-/// later moment.
-pub(crate) fn end() {
-    const LEAST: Duration = Duration::from_secs(1);
-    for left in LINKS.with_borrow_mut(|links| links.close(ini::flush_timeout().max(LEAST))) {
-        eprintln!("PHP extension gateway: {}", undelivered(&left));
+/// The end of a thread or of the module waits at least so long, also where requests do not, since there is no later moment.
+const LEAST_AT_THE_END: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// The time at which the module's end stops to wait, for the links of all threads together. It is set in the thread that
+    /// ends the module, and there alone.
+    static MODULE_END: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Runs at the module's start, which may be that of a second round in the process.
+pub(crate) fn start_module() {
+    MODULE_END.set(None);
+}
+
+/// Runs at the module's end, before the links of its threads are closed.
+pub(crate) fn end_module() {
+    MODULE_END.set(Some(Instant::now() + ini::flush_timeout().max(LEAST_AT_THE_END)));
+}
+
+/// Runs at the end of the thread or of the module, when no PHP error can be raised any more, and closes the thread's links.
+///
+/// A thread that ends holds a lock of PHP's, for which threads that start have to wait. So it waits for no gateway that counts
+/// as silent, as the end of its last request did already.
+pub(crate) fn end(globals: &Globals) {
+    let mut links = globals.links.borrow_mut();
+    let wait = match MODULE_END.get() {
+        Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+        None => {
+            links.confirm(globals.flush_timeout.get().max(LEAST_AT_THE_END));
+            Duration::ZERO
+        }
+    };
+    for left in links.close(wait) {
+        errors::log(&undelivered(&left));
     }
 }
 
 /// The counts of the link to the present target; all are zero while there is none.
 pub(crate) fn stats(properties: Properties) -> Result<LinkStats, Failure> {
     properties.with_target(|target| {
-        Ok(LINKS.with_borrow_mut(|links| {
-            links.iter().find(|link| link.target() == target).map(Link::stats).unwrap_or_default()
-        }))
+        let mut links = GLOBALS.get().links.borrow_mut();
+        let of_target = links.iter().find(|link| link.target() == target);
+        Ok(of_target.map(Link::stats).unwrap_or_default())
     })
 }
 
 pub(crate) fn describe_links() -> Vec<String> {
-    LINKS.with_borrow_mut(|links| links.iter().map(Link::status).collect())
+    GLOBALS.get().links.borrow_mut().iter().map(Link::status).collect()
 }
 
 /// The results of earlier calls that PHP has yet to be told.

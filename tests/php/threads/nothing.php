@@ -1,0 +1,7 @@
+<?php
+
+/**
+ * A request that does nothing.
+ */
+
+declare(strict_types=1);

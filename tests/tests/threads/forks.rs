@@ -1,0 +1,27 @@
+//! A thread that forks while others work: parent and child go on with links of their own.
+
+use gateway_tests::{PhpHost, Server};
+
+use crate::{UID, bound_client, received, threaded_php};
+
+#[tokio::test]
+async fn a_thread_may_fork_while_others_send() -> anyhow::Result<()> {
+    const THREADS: usize = 8;
+    const FORKING: usize = THREADS / 2;
+    let Some(php) = threaded_php("a_thread_may_fork_while_others_send") else { return Ok(()) };
+    let server = Server::start(&[]).await?;
+    let mut client = bound_client(&server).await?;
+    let mut host = PhpHost::start(&php, &server, &[]).await?;
+    for _ in 0..3 {
+        let printed = host.run(THREADS, "fork.php", UID).await?;
+        assert_eq!(printed.len(), FORKING, "{printed:?}");
+        let senders = received(&mut client, THREADS * 100 + FORKING * 40).await?;
+        assert_eq!(senders.len(), THREADS + FORKING, "{senders:?}");
+        for (sender, numbers) in senders {
+            let sent = if sender.starts_with("child") { 40 } else { 100 };
+            assert!(numbers.iter().copied().eq(0..sent), "{sender}: {numbers:?}");
+        }
+    }
+    assert_eq!(host.end().await?, "");
+    Ok(())
+}
