@@ -108,7 +108,7 @@ impl WorkerRunner {
     fn command(data: &tempfile::TempDir, word: &str) -> anyhow::Result<Command> {
         let mut command = php_of_the_machine()?;
         command
-            .arg(root().join("php/bin/gateway-worker"))
+            .arg(root().join("php/worker/bin/gateway-worker"))
             .arg(word)
             .arg(format!("--pid-file={}", data.path().join("pid").display()));
         Ok(command)

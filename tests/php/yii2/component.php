@@ -8,7 +8,7 @@ use PushGateway\Yii2\test\FakeGateway;
 
 define('YII_DEBUG', true);
 require __DIR__ . '/../../../php/example/yii2/bootstrap.php';
-Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/src/yii2');
+Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/yii2/src');
 if (!extension_loaded('gateway') && getenv('GATEWAYCLIENT_PATH')) {
     foreach (['Context', 'GatewayProtocol', 'Gateway'] as $file) {
         require_once getenv('GATEWAYCLIENT_PATH') . "/$file.php";

@@ -8,7 +8,7 @@ use PushGateway\Yii2\test\FakeGateway;
 define('YII_DEBUG', true);
 require __DIR__ . '/../../../php/example/yii2/bootstrap.php';
 require __DIR__ . '/../../../php-ext/tests/gateway.inc';
-Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/src/yii2');
+Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/yii2/src');
 
 [, $websocket] = $argv;
 new yii\console\Application(['id' => 'test', 'basePath' => __DIR__, 'runtimePath' => sys_get_temp_dir()]);

@@ -1,7 +1,7 @@
 <?php
 // What the package says to people is in each of its languages: prints what is missing, and what nobody says.
 
-$source = __DIR__ . '/../../../php/src/yii2';
+$source = __DIR__ . '/../../../php/yii2/src';
 $said = [];
 foreach (new RecursiveIteratorIterator(new RecursiveDirectoryIterator($source, FilesystemIterator::SKIP_DOTS)) as $file) {
     if ($file->getExtension() !== 'php') {

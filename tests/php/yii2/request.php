@@ -10,7 +10,7 @@ if (!extension_loaded('gateway')) {
         require getenv('GATEWAYCLIENT_PATH') . "/$file.php";
     }
 }
-Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/src/yii2');
+Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/yii2/src');
 
 final class Visitor implements yii\web\IdentityInterface
 {

@@ -44,9 +44,13 @@ fn pages() -> anyhow::Result<Vec<PathBuf>> {
         "CONTRIBUTING.md",
     ];
     let mut pages: Vec<_> = names.iter().map(|name| root().join(name)).collect();
-    for folder in ["docs", "docs/recipes", "php", "php/client", "php-ext", "docker", "packaging"] {
-        let entries = std::fs::read_dir(root().join(folder))?;
-        for entry in entries {
+    let mut folders =
+        ["docs", "docs/recipes", "php", "php-ext", "docker", "packaging"].map(PathBuf::from).to_vec();
+    for package in std::fs::read_dir(root().join("php"))? {
+        folders.push(package?.path());
+    }
+    for folder in folders.iter().map(|folder| root().join(folder)).filter(|folder| folder.is_dir()) {
+        for entry in std::fs::read_dir(folder)? {
             pages.push(entry?.path());
         }
     }
@@ -234,7 +238,20 @@ impl Sandbox {
                 ensure!(arguments == ["install", &package], "`make pecl` writes {package}");
                 Ok(())
             }
-            // The command must work in the root as well as in the package's folder, so both files must have the script.
+            "composer" if arguments.first() == Some(&"require") => {
+                let name = arguments.last().and_then(|name| name.strip_prefix("push-gateway/"));
+                let name = format!("  \"name\": \"push-gateway/{}\",\n", name.context("not ours")?);
+                let packages = std::fs::read_dir(root().join("php"))?.flatten();
+                let mut files = packages.map(|package| package.path().join("composer.json"));
+                let is_it = |file| std::fs::read_to_string(file).is_ok_and(|text| text.contains(&name));
+                ensure!(files.any(is_it), "no folder of php/ has that package");
+                Ok(())
+            }
+            "vendor/bin/gateway-worker" => {
+                let script = [&["php/worker/bin/gateway-worker"], &*arguments].concat();
+                self.php(&script).await
+            }
+            // The command must work in the root as well as in the folder of the packages, so both files must have the script.
             "composer" => {
                 let script = format!("    \"{}\": ", arguments.first().context("which script?")?);
                 ["composer.json", "php/composer.json"].iter().try_for_each(|file| {
@@ -363,7 +380,7 @@ async fn a_command_that_does_not_work_is_told_of() -> anyhow::Result<()> {
         ("make no-such-target", "No rule to make target"),
         ("gateway-server --no-such-flag", "--no-such-flag"),
         ("gateway-server check missing.toml", "missing.toml"),
-        ("php php/bin/gateway-worker start Events.php --no-such-flag", "--no-such-flag"),
+        ("php php/worker/bin/gateway-worker start Events.php --no-such-flag", "--no-such-flag"),
         ("php -r 'exit(1);'", "exit status: 1"),
         ("install -D no/such/file /usr/local/bin/file", "there is no"),
         ("frobnicate everything", "no test knows the command `frobnicate`"),

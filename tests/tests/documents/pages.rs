@@ -83,7 +83,7 @@ fn every_line_of_the_runner_is_explained() -> anyhow::Result<()> {
     let page = std::fs::read_to_string(root().join("docs/troubleshooting.md"))?;
     let page = page.split("## Lines of gateway-worker").nth(1).context("the page has no such part")?;
     let mut lines = BTreeSet::new();
-    for file in files(&root().join("php/src/worker"), ".php")? {
+    for file in files(&root().join("php/worker/src"), ".php")? {
         let code = std::fs::read_to_string(&file)?;
         for call in code.split("Log::write(").skip(1) {
             let call = call.split(");\n").next().unwrap_or_default();
@@ -157,11 +157,16 @@ fn slug(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
+/// Whether composer has put the file there.
+fn is_installed(file: &Path) -> bool {
+    file.components().any(|part| part.as_os_str() == "vendor")
+}
+
 /// Gives all documents for people.
 fn pages() -> anyhow::Result<Vec<PathBuf>> {
     let mut pages = files(&root().join("docs"), ".md")?;
     let of_php = files(&root().join("php"), ".md")?.into_iter();
-    pages.extend(of_php.filter(|page| !page.to_string_lossy().contains("vendor")));
+    pages.extend(of_php.filter(|page| !is_installed(page)));
     pages.extend(files(&root().join("examples"), ".md")?);
     let at_root = [
         "README.md",
@@ -210,9 +215,10 @@ fn skeleton(page: &Path) -> anyhow::Result<Vec<String>> {
 fn each_document_is_there_in_chinese_with_the_same_headings_and_commands() -> anyhow::Result<()> {
     const CHINESE: &str = ".zh-CN.md";
     let mut pages = files(&root().join("docs"), ".md")?;
-    pages.extend(
-        ["README.md", "UPGRADE.md", "php/README.md", "examples/README.md"].map(|page| root().join(page)),
-    );
+    pages.extend(["README.md", "UPGRADE.md", "examples/README.md"].map(|page| root().join(page)));
+    // The browser client's page is for npm, and leads to its documentation.
+    let of_php = files(&root().join("php"), "README.md")?.into_iter();
+    pages.extend(of_php.filter(|page| !page.starts_with(root().join("php/client")) && !is_installed(page)));
     let mut compared = 0;
     for page in pages {
         let name = page.file_name().context("a page has a name")?.to_string_lossy().into_owned();

@@ -152,7 +152,8 @@ async fn comes_back(machine: &Machine) -> anyhow::Result<()> {
 
 async fn workers_serve_it(machine: &Machine) -> anyhow::Result<()> {
     // The links are like those that `composer require` makes.
-    let script = "mkdir -p /srv/app/vendor/bin && ln -s /opt/php/bin/gateway-worker /srv/app/vendor/bin/
+    let script =
+        "mkdir -p /srv/app/vendor/bin && ln -s /opt/php/worker/bin/gateway-worker /srv/app/vendor/bin/
         for folder in /etc/php/*/cli/conf.d; do echo extension=/opt/gateway.so > $folder/50-gateway.ini; done
         cp /opt/units/gateway-worker.service /etc/systemd/system/";
     machine.done("sh", &["-euc", script]).await?;

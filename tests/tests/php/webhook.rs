@@ -14,10 +14,10 @@ use tokio::net::TcpStream;
 
 /// A page that notes what it is told, and fails the first time.
 const PAGE: &str = r#"<?php
-require getenv('PACKAGE') . '/webhook/Failure.php';
-require getenv('PACKAGE') . '/webhook/WebhookException.php';
-require getenv('PACKAGE') . '/webhook/Notices.php';
-require getenv('PACKAGE') . '/webhook/Webhook.php';
+require getenv('PACKAGE') . '/Webhook/Failure.php';
+require getenv('PACKAGE') . '/Webhook/WebhookException.php';
+require getenv('PACKAGE') . '/Webhook/Notices.php';
+require getenv('PACKAGE') . '/Webhook/Webhook.php';
 $webhook = new \PushGateway\Webhook\Webhook('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw');
 try {
     $notices = $webhook->verify(file_get_contents('php://input'), getallheaders());
@@ -55,7 +55,7 @@ async fn the_class_takes_what_the_server_sends() -> anyhow::Result<()> {
             .args(["-n", "-S", &address.to_string()])
             .arg(&page)
             .env("DIARY", &diary)
-            .env("PACKAGE", root().join("php/src"))
+            .env("PACKAGE", root().join("php/gateway/src"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?,

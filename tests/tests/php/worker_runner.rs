@@ -196,7 +196,7 @@ fn hex_of(text: &str) -> String {
 fn a_pid_file_of_another_user_stops_no_process() -> anyhow::Result<()> {
     let run = |path: &std::path::Path, words: &[&str]| {
         let mut command = gateway_tests::php_of_the_machine()?;
-        command.arg(gateway_tests::root().join("php/bin/gateway-worker")).args(words);
+        command.arg(gateway_tests::root().join("php/worker/bin/gateway-worker")).args(words);
         let output = command.arg(format!("--pid-file={}", path.display())).output()?;
         anyhow::Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
     };

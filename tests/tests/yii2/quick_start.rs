@@ -1,4 +1,4 @@
-//! The Yii2 quick start of php/README.md, followed line by line in an application like yii2-app-basic: the one that
+//! The Yii2 quick start of php/yii2/README.md, followed line by line in an application like yii2-app-basic: the one that
 //! YII2_APP_BASIC_PATH names, with its vendor directory, or else a stand-in on the Yii 2 of YII2_PATH.
 
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ const CHECKOUT: &str = "/path/to/push-gateway";
 const SITE: &str = "http://localhost:8080/index.php?r=site";
 
 fn page(name: &str) -> anyhow::Result<String> {
-    Ok(std::fs::read_to_string(root().join("php").join(name))?)
+    Ok(std::fs::read_to_string(root().join("php/yii2").join(name))?)
 }
 
 /// Gives the code blocks of the quick start, in their order.
@@ -266,16 +266,16 @@ fn a_handler_that_is_missing_or_comes_late_keeps_no_page_from_connecting() -> an
     on_default_ports(TEST, async || a_page_connects_whatever_its_handlers_are(&application, &blocks).await)
 }
 
-/// The package comes from a git repository of its own, which is made as the page says.
+/// The packages come from git repositories of their own, which are made as the page says.
 #[test]
-fn the_package_comes_from_a_git_server() -> anyhow::Result<()> {
-    let Some(application) = Application::of("the_package_comes_from_a_git_server")? else { return Ok(()) };
+fn the_packages_come_from_a_git_server() -> anyhow::Result<()> {
+    let Some(application) = Application::of("the_packages_come_from_a_git_server")? else { return Ok(()) };
     let folder = TempDir::with_prefix("gateway-test-split-")?;
-    let (checkout, bare) = (folder.path().join("checkout"), folder.path().join("yii2-gateway.git"));
+    let (checkout, bare) = (folder.path().join("checkout"), folder.path().join("git"));
     let run = |lines: &str| {
         let lines = lines
             .replace(CHECKOUT, &checkout.display().to_string())
-            .replace("git@example.com:yii2-gateway.git", &bare.display().to_string());
+            .replace("git@example.com:", &format!("{}/", bare.display()));
         let mut command = application.shell(&lines);
         for role in ["AUTHOR", "COMMITTER"] {
             command
@@ -285,8 +285,11 @@ fn the_package_comes_from_a_git_server() -> anyhow::Result<()> {
         done(&mut command)
     };
     run(&format!(
-        "git init --quiet --bare --initial-branch main '{}'; git init --quiet '{checkout}'
-        cd '{checkout}'; cp -r '{root}/php' '{root}/composer.json' .; git add .; git commit --quiet -m all",
+        "for name in gateway gateway-worker yii2-gateway; do
+            git init --quiet --bare --initial-branch main '{}'/$name.git
+        done
+        git init --quiet '{checkout}'; cd '{checkout}'
+        cp -r '{root}/php' '{root}/scripts' '{root}/LICENSE' .; git add .; git commit --quiet -m all",
         bare.display(),
         checkout = checkout.display(),
         root = root().display(),
@@ -294,6 +297,6 @@ fn the_package_comes_from_a_git_server() -> anyhow::Result<()> {
     for block in blocks(&page("README.md")?, "## Install the package")? {
         run(&block.code)?;
     }
-    assert!(application.path("vendor/push-gateway/yii2-gateway/src/yii2/Gateway.php").exists());
+    assert!(application.path("vendor/push-gateway/yii2-gateway/src/Gateway.php").exists());
     Ok(())
 }

@@ -15,8 +15,9 @@ return [
     'controllerNamespace' => 'app\commands',
     // Composer sets both aliases where it has installed the package.
     'aliases' => [
-        '@PushGateway/Yii2' => dirname(__DIR__, 3) . '/src/yii2',
-        '@PushGateway/Worker' => dirname(__DIR__, 3) . '/src/worker',
+        '@PushGateway' => dirname(__DIR__, 3) . '/gateway/src',
+        '@PushGateway/Yii2' => dirname(__DIR__, 3) . '/yii2/src',
+        '@PushGateway/Worker' => dirname(__DIR__, 3) . '/worker/src',
     ],
     'bootstrap' => ['log', PushGateway\Yii2\Bootstrap::class],
     'components' => [

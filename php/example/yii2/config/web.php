@@ -19,7 +19,8 @@ return [
         '@bower' => '@vendor/bower-asset',
         '@npm' => '@vendor/npm-asset',
         // Composer sets this alias where it has installed the package.
-        '@PushGateway/Yii2' => dirname(__DIR__, 3) . '/src/yii2',
+        '@PushGateway' => dirname(__DIR__, 3) . '/gateway/src',
+        '@PushGateway/Yii2' => dirname(__DIR__, 3) . '/yii2/src',
     ],
     'bootstrap' => ['log'],
     'components' => [

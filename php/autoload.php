@@ -1,0 +1,154 @@
+<?php
+
+declare(strict_types=1);
+
+// The autoloader of the packages' tests where composer has installed nothing. It knows a package and what the composer.json of
+// that names, and nothing else, so that a class of another package is not found. From the command line it says which packages are
+// missing:
+//
+//     php php/autoload.php php/gateway
+
+namespace PushGateway\Development;
+
+/** Finds packages, and loads classes as their composer.json says. */
+final class Packages
+{
+    /** The tools that run the tests and are no part of them. */
+    private const TOOLS = ['phpstan/phpstan', 'phpunit/phpunit', 'squizlabs/php_codesniffer'];
+
+    /** Where Debian's packages have the classes of others. */
+    private const DEBIAN = '/usr/share/php';
+
+    /** @var array<string, true> the packages that have been looked for, by name */
+    private array $seen = [];
+
+    /** @var list<string> */
+    public array $missing = [];
+
+    /** @var array<string, string> folders by the namespaces whose classes they have */
+    private array $folders = [];
+
+    /** @var list<string> files that load classes by themselves */
+    private array $files = [];
+
+    /** @param string $siblings the folder that has the packages of this project, each in a folder of its own */
+    public function __construct(private readonly string $siblings)
+    {
+    }
+
+    /** Takes a package in, with all that it needs. What only its tests need may be missing. */
+    public function add(string $folder, bool $isTested = false): void
+    {
+        $composer = self::read($folder);
+        $autoload = $composer['autoload']['psr-4'] ?? [];
+        foreach ($autoload + ($isTested ? $composer['autoload-dev']['psr-4'] ?? [] : []) as $namespace => $path) {
+            $this->folders[$namespace] = rtrim("$folder/$path", '/');
+        }
+        foreach ($composer['autoload']['files'] ?? [] as $file) {
+            $this->files[] = "$folder/$file";
+        }
+        foreach (array_keys($composer['require'] ?? []) as $name) {
+            $this->require($name, true);
+        }
+        foreach (array_keys($isTested ? $composer['require-dev'] ?? [] : []) as $name) {
+            $this->require($name, false);
+        }
+    }
+
+    public function register(): void
+    {
+        krsort($this->folders);
+        spl_autoload_register(function (string $class): void {
+            foreach ($this->folders as $namespace => $folder) {
+                $file = $folder . '/' . strtr(substr($class, strlen($namespace)), '\\', '/') . '.php';
+                if (str_starts_with($class, $namespace) && is_file($file)) {
+                    require $file;
+                    return;
+                }
+            }
+        });
+        foreach ($this->files as $file) {
+            require_once $file;
+        }
+    }
+
+    private function require(string $name, bool $isNeeded): void
+    {
+        if (isset($this->seen[$name]) || !str_contains($name, '/') || in_array($name, self::TOOLS, true)) {
+            return;
+        }
+        $this->seen[$name] = true;
+        $folder = str_starts_with($name, 'push-gateway/') ? $this->sibling($name) : $this->foreign($name);
+        $of_debian = self::ofDebian($name);
+        if ($name === 'yiisoft/yii2' && $folder !== null) {
+            $this->files[] = is_file("$folder/Yii.php") ? "$folder/Yii.php" : "$folder/framework/Yii.php";
+        } elseif ($folder !== null) {
+            $this->add($folder);
+        } elseif ($of_debian !== null) {
+            $this->files[] = $of_debian;
+        } elseif ($isNeeded) {
+            $this->missing[] = $name;
+        }
+    }
+
+    private function sibling(string $name): ?string
+    {
+        foreach (glob("$this->siblings/*/composer.json") ?: [] as $file) {
+            if (self::read(dirname($file))['name'] === $name) {
+                return dirname($file);
+            }
+        }
+
+        return null;
+    }
+
+    /** Finds a package of others where php/vendor has it, or a variable names it, such as YIISOFT_DI_PATH. */
+    private function foreign(string $name): ?string
+    {
+        $variable = $name === 'yiisoft/yii2' ? 'YII2_PATH' : strtoupper(strtr($name, '/-', '__')) . '_PATH';
+        $named = getenv($variable);
+        if (is_string($named) && $named !== '') {
+            return $named;
+        }
+        $installed = __DIR__ . "/vendor/$name";
+
+        return is_dir($installed) ? $installed : null;
+    }
+
+    private static function ofDebian(string $name): ?string
+    {
+        [$vendor, $package] = explode('/', $name);
+        $words = strtr(ucwords($package, '-'), ['-' => '']);
+        $file = match (true) {
+            $name === 'psr/http-factory' => 'Psr/Http/Message/factory-autoload.php',
+            $vendor === 'psr' => 'Psr/' . strtr(ucwords($package, '-'), ['Http-' => 'Http/', '-' => '']) . '/autoload.php',
+            $vendor === 'symfony' => "Symfony/Component/$words/autoload.php",
+            default => '',
+        };
+
+        return $file !== '' && is_file(self::DEBIAN . "/$file") ? self::DEBIAN . "/$file" : null;
+    }
+
+    /** @return array<string, mixed> */
+    private static function read(string $folder): array
+    {
+        return json_decode((string) file_get_contents("$folder/composer.json"), true, 64, JSON_THROW_ON_ERROR);
+    }
+}
+
+if (PHP_SAPI === 'cli' && realpath($argv[0] ?? '') === __FILE__) {
+    $folder = realpath($argv[1] ?? '.') ?: exit("There is no folder $argv[1].\n");
+    $packages = new Packages(dirname($folder));
+    $packages->add($folder, true);
+    echo implode(', ', $packages->missing), $packages->missing === [] ? '' : "\n";
+    exit($packages->missing === [] ? 0 : 1);
+}
+
+return static function (string $folder): void {
+    $packages = new Packages(dirname($folder));
+    $packages->add($folder, true);
+    if ($packages->missing !== []) {
+        throw new \RuntimeException("These packages are missing: " . implode(', ', $packages->missing));
+    }
+    $packages->register();
+};

@@ -1,0 +1,14 @@
+<?php
+
+declare(strict_types=1);
+
+// Loads the package by composer, or where that has installed nothing by the autoloader of the folder that has all packages.
+
+define('YII_DEBUG', true);
+$composer = dirname(__DIR__) . '/vendor/autoload.php';
+if (is_file($composer)) {
+    require $composer;
+    require dirname(__DIR__) . '/vendor/yiisoft/yii2/Yii.php';
+} else {
+    (require getenv('PACKAGES_AUTOLOAD') ?: dirname(__DIR__, 2) . '/autoload.php')(dirname(__DIR__));
+}
