@@ -26,7 +26,7 @@ static PREVIOUS_AUTOLOAD: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 /// Runs at the module's start, once the classes are there.
 pub(crate) fn start() {
-    let wanted = Box::new(ini::aliases().unwrap_or_else(|_| AliasList::usual()));
+    let wanted = Box::new(ini::aliases());
     forget_wanted();
     WANTED.store(Box::into_raw(wanted), Ordering::Release);
     let Some(wanted) = wanted_names() else { return };

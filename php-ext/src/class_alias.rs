@@ -1,77 +1,26 @@
 //! Makes `class_alias()` take the classes of this extension, which PHP's own takes only from version 8.3 on.
 
-use std::mem::transmute;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use ext_php_rs::ffi::{zend_hash_str_find_ptr_lc, zend_internal_function, zend_lookup_class_ex, zend_string};
+use ext_php_rs::ffi::{zend_lookup_class_ex, zend_string};
 use ext_php_rs::types::{ZendStr, Zval};
-use ext_php_rs::zend::{ClassEntry, ExecuteData, ExecutorGlobals};
+use ext_php_rs::zend::{ClassEntry, ExecuteData};
 
+use crate::replaced_function::ReplacedFunction;
 use crate::sys::{self, WITHOUT_AUTOLOAD};
 use crate::{aliases, class_entries};
 
-const NAME: &str = "class_alias";
-
-type Handler = unsafe extern "C" fn(*mut ExecuteData, *mut Zval);
-
-/// PHP's function, and the handler that PHP gave it.
-static FUNCTION: AtomicPtr<zend_internal_function> = AtomicPtr::new(ptr::null_mut());
-static HANDLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
-
-/// Held while the handler is replaced: the first requests of two threads may start at the same time.
-static REPLACING: Mutex<()> = Mutex::new(());
-
-/// Runs at a request's start, since PHP has registered its functions only then; it does its work once in a process.
-pub(crate) fn start_request() {
-    if !FUNCTION.load(Ordering::Acquire).is_null() {
-        return;
-    }
-    let _replacing = REPLACING.lock().unwrap_or_else(PoisonError::into_inner);
-    if !FUNCTION.load(Ordering::Acquire).is_null() {
-        return;
-    }
-    let functions = ExecutorGlobals::get().function_table;
-    if functions.is_null() {
-        return;
-    }
-    // SAFETY: the table is the engine's table of functions, and the name has the given length.
-    let function = unsafe { zend_hash_str_find_ptr_lc(functions, NAME.as_ptr().cast(), NAME.len()) };
-    let function: *mut zend_internal_function = function.cast();
-    // SAFETY: the pointer is null, where `disable_functions` names the function, or leads to a function of PHP, which lives as
-    // long as the process.
-    if let Some(handler) = unsafe { function.as_mut() }.and_then(|function| function.handler.replace(alias)) {
-        HANDLER.store(handler as *mut (), Ordering::Release);
-        FUNCTION.store(function, Ordering::Release);
-    }
-}
-
-/// Runs at the module's end.
-pub(crate) fn end() {
-    let function = FUNCTION.swap(ptr::null_mut(), Ordering::AcqRel);
-    // SAFETY: the pointer is null, or leads to PHP's function, which exists until all modules have ended.
-    if let Some(function) = unsafe { function.as_mut() } {
-        function.handler = php_own();
-    }
-}
-
-fn php_own() -> Option<Handler> {
-    let handler = HANDLER.load(Ordering::Acquire);
-    // SAFETY: the pointer is null, or the function's handler, which is of this type.
-    (!handler.is_null()).then(|| unsafe { transmute::<*mut (), Handler>(handler) })
-}
+pub(crate) static CLASS_ALIAS: ReplacedFunction = ReplacedFunction::new(c"class_alias", alias);
 
 /// This frame holds nothing that must be dropped while code of the program runs: a fatal error in it jumps over this.
 unsafe extern "C" fn alias(frame: *mut ExecuteData, result: *mut Zval) {
     // SAFETY: PHP passes the frame of the call and the place of its result.
     let done = unsafe { frame.as_ref() }.and_then(name_own_class);
-    match (done, php_own()) {
+    match done {
         // SAFETY: as above.
-        (Some(done), _) => unsafe { (*result).set_bool(done) },
+        Some(done) => unsafe { (*result).set_bool(done) },
         // SAFETY: PHP's own arguments are passed on.
-        (None, Some(handler)) => unsafe { handler(frame, result) },
-        (None, None) => {}
+        None => unsafe { CLASS_ALIAS.call_php_own(frame, result) },
     }
 }
 

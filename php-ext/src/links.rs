@@ -111,6 +111,17 @@ pub(crate) fn flush(timeout: Option<Duration>) -> Result<bool, Failure> {
     Ok(is_done)
 }
 
+/// Waits for the gateways as the end of a process does, and warns of what they have not confirmed.
+pub(crate) fn flush_before_the_end() -> Result<(), Failure> {
+    let mut reports = LateReports::default();
+    let mut links = GLOBALS.get().links.borrow_mut();
+    links.send_batches();
+    reports.undelivered = links.unconfirmed(ini::flush_timeout().max(LEAST_AT_THE_END));
+    reports.notices.extend(links.iter().flat_map(Link::take_notices));
+    drop(links);
+    reports.tell()
+}
+
 /// The end of a thread or of the module waits at least so long, also where requests do not, since there is no later moment.
 const LEAST_AT_THE_END: Duration = Duration::from_secs(1);
 

@@ -10,9 +10,11 @@ use ext_php_rs::zend::{
     CatchError, ModuleAllocations, ModuleEntry, ModuleGlobal, StaticModuleEntry, bailout, try_catch,
 };
 
+use crate::class_alias::CLASS_ALIAS;
 use crate::errors::Failure;
+use crate::exec::PCNTL_EXEC;
 use crate::globals::{GLOBALS, Globals};
-use crate::{aliases, class, class_alias, errors, info, ini, links, properties, sys, worker};
+use crate::{aliases, class, errors, info, ini, links, properties, sys, worker};
 
 pub(crate) fn entry() -> *mut ModuleEntry {
     static MODULE: StaticModuleEntry = StaticModuleEntry::new();
@@ -38,8 +40,8 @@ unsafe extern "C" fn start(_kind: i32, module_number: i32) -> i32 {
     startup_guard(|| {
         ini::register(module_number);
         links::start_module();
-        for complaint in ini::complaints() {
-            php_error(&ErrorType::CoreWarning, &complaint.replace('\0', "\\0"));
+        if let Some(complaint) = ini::complaint() {
+            php_error(&ErrorType::CoreWarning, complaint);
         }
         properties::intern_names();
         errors::register()?;
@@ -53,7 +55,8 @@ unsafe extern "C" fn end(_kind: i32, module_number: i32) -> i32 {
     // A panic must not reach PHP, which ends anyway.
     let _ = catch_unwind(links::end_module);
     aliases::end();
-    class_alias::end();
+    CLASS_ALIAS.end();
+    PCNTL_EXEC.end();
     // SAFETY: the entries were registered under this number.
     unsafe { sys::zend_unregister_ini_entries(module_number) };
     0
@@ -70,7 +73,8 @@ impl ModuleGlobal for Globals {
 }
 
 unsafe extern "C" fn start_request(_kind: i32, _module_number: i32) -> i32 {
-    class_alias::start_request();
+    CLASS_ALIAS.start_request();
+    PCNTL_EXEC.start_request();
     errors::forget_last();
     worker::start_request();
     shielded(properties::set_defaults);

@@ -27,6 +27,27 @@ echo Php::run('var_dump(Gateway::$connectTimeout);', [
     'gateway.aliases' => '"My-Gateway"',
 ]);
 
+echo "-- bad values of a program\n";
+var_dump(ini_set('gateway.flush_timeout', 'soon'), ini_get('gateway.flush_timeout'));
+var_dump(ini_set('gateway.on_error', "sil\0ent"), ini_get('gateway.on_error'));
+var_dump(ini_set('gateway.on_error', 'Silent'), ini_get('gateway.on_error'));
+set_error_handler(function (int $level, string $text): bool {
+    throw new ErrorException($text);
+});
+try {
+    ini_set('gateway.flush_timeout', '-1');
+} catch (ErrorException $error) {
+    echo $error->getMessage(), "\n";
+}
+restore_error_handler();
+ini_restore('gateway.on_error');
+var_dump(ini_get('gateway.on_error'), ini_get('gateway.flush_timeout'));
+
+echo "-- switches\n";
+preg_match_all('/^gateway\.aliases.*/m', Php::run('phpinfo(INFO_MODULES);', ['gateway.aliases' => '0']) . "\n"
+    . Php::run('phpinfo(INFO_MODULES);', ['gateway.aliases' => 'Push']), $lines);
+echo implode("\n", $lines[0]), "\n";
+
 echo "-- phpinfo\n";
 $info = Php::run('phpinfo(INFO_MODULES);', ['gateway.secret_key' => 'hunter2', 'gateway.token_key' => 'hunter3']);
 var_dump(str_contains($info, 'hunter'));
@@ -36,7 +57,7 @@ preg_match_all('/^gateway\.(?:secret|token)_key.*/m', Php::run('phpinfo(INFO_MOD
 echo implode("\n", $lines[0]), "\n";
 
 ?>
---EXPECT--
+--EXPECTF--
 -- defaults
 string(24) "unix:///run/gateway.sock"
 string(7) "hunter2"
@@ -52,14 +73,31 @@ string(1) "1"
 
 Warning: PHP Startup: gateway.connect_timeout is "soon", but must be a number of seconds above 0; the default is used in Unknown on line 0
 
+Warning: PHP Startup: gateway.aliases is "My-Gateway", but must be 0, 1, or names of classes, and eager to declare them when PHP starts: "My-Gateway" is no name of a class; the default is used in Unknown on line 0
+
 Warning: PHP Startup: gateway.flush_timeout is "-1", but must be a number of seconds; the default is used in Unknown on line 0
 
 Warning: PHP Startup: gateway.buffer_bytes is "16X", but must be a number of bytes above 0, such as 16777216 or 16M; the default is used in Unknown on line 0
 
 Warning: PHP Startup: gateway.protocol is "http", but must be auto, bridge or gatewayworker; the default is used in Unknown on line 0
-
-Warning: PHP Startup: gateway.aliases is "My-Gateway", but must be 0, 1, or names of classes, and eager to declare them when PHP starts; the default is used, as "My-Gateway" is no name of a class in Unknown on line 0
 int(3)
+-- bad values of a program
+
+Warning: ini_set(): gateway.flush_timeout is "soon", but must be a number of seconds; it stays as it was in %s on line %d
+bool(false)
+string(1) "2"
+
+Warning: ini_set(): gateway.on_error is "sil\0ent", but must be exception, warning or silent; it stays as it was in %s on line %d
+bool(false)
+string(9) "exception"
+string(9) "exception"
+string(6) "Silent"
+ini_set(): gateway.flush_timeout is "-1", but must be a number of seconds; it stays as it was
+string(9) "exception"
+string(1) "2"
+-- switches
+gateway.aliases => Off => Off
+gateway.aliases => Push => Push
 -- phpinfo
 bool(false)
 gateway support => enabled
@@ -67,7 +105,7 @@ Version => 0.1.0
 Bridge version => 2
 
 Directive => Local Value => Master Value
-gateway.aliases => 1 => 1
+gateway.aliases => On => On
 gateway.buffer_bytes => 16M => 16M
 gateway.connect_timeout => 3 => 3
 gateway.flush_timeout => 1 => 1

@@ -94,14 +94,18 @@ impl LinkPool {
         unconfirmed
     }
 
-    /// Waits, at most for `timeout` altogether, until every order that was handed over is confirmed, and says whether they are. What is not
-    /// is reported by a later flush.
+    /// Waits, at most for `timeout` altogether, until every order that was handed over is confirmed, and says whether they are.
+    /// What is not is reported by a later flush.
     pub fn confirm(&mut self, timeout: Duration) -> bool {
+        self.unconfirmed(timeout).is_empty()
+    }
+
+    /// Does the same, and gives what is not confirmed.
+    pub fn unconfirmed(&mut self, timeout: Duration) -> Vec<Unconfirmed> {
         self.forget_parent_links();
         let left = remaining(timeout);
         // All of them are waited for, also behind one that does not answer.
-        let waiting = self.links.iter().filter(|link| link.flush_unless_silent(left()).is_some()).count();
-        waiting == 0
+        self.links.iter().filter_map(|link| link.flush_unless_silent(left())).collect()
     }
 
     /// Flushes and closes all links, within `flush` altogether, and gives what could not be delivered.

@@ -430,7 +430,7 @@ fn settings_of_php(code: &str) -> anyhow::Result<Vec<[String; 3]>> {
 
 #[test]
 fn the_page_of_php_ini_has_what_the_extension_has() -> anyhow::Result<()> {
-    let code = std::fs::read_to_string(root().join("php-ext/src/ini.rs"))?;
+    let code = std::fs::read_to_string(root().join("php-ext/src/ini/mod.rs"))?;
     let settings = settings_of_php(&code)?;
     assert!(settings.len() >= 13, "{settings:?}");
     let page = std::fs::read_to_string(root().join("docs/php-ini.md"))?;
@@ -441,7 +441,7 @@ fn the_page_of_php_ini_has_what_the_extension_has() -> anyhow::Result<()> {
         assert!(!kind.is_empty() && what.len() > 20, "{row}");
         rows.push([name, default, place].map(str::to_owned));
     }
-    assert_eq!(rows, settings, "docs/php-ini.md and php-ext/src/ini.rs");
+    assert_eq!(rows, settings, "docs/php-ini.md and php-ext/src/ini/mod.rs");
     Ok(())
 }
 
