@@ -24,6 +24,7 @@ mod faketime;
 mod fences;
 mod firefox;
 mod fuzz;
+mod gateway_contract;
 mod halting_stream;
 mod kernel;
 #[cfg(feature = "libfuzzer")]
@@ -83,6 +84,7 @@ pub use faketime::WrongClock;
 pub use fences::{Fence, fences, file_of, lay_out};
 pub use firefox::Firefox;
 pub use fuzz::{Rng, fuzz};
+pub use gateway_contract::GatewayContract;
 pub use halting_stream::{Halt, HaltingStream};
 pub use kernel::{read_by_peer, unread_by_peer};
 pub use machine::Machine;

@@ -4,72 +4,40 @@ declare(strict_types=1);
 
 namespace PushGateway\Yii2;
 
+use PushGateway\Exception\InvalidConfiguration;
 use yii\base\InvalidArgumentException;
 use yii\base\InvalidConfigException;
-use yii\helpers\Json;
-use yii\helpers\StringHelper;
 
-/** Makes a connect token without the extension: a JSON Web Token, signed by HMAC-SHA-256. */
+/** Makes a connect token without the extension, and fails by Yii's exceptions. */
 final class ConnectToken
 {
-    /** The shortest secret, in bytes, from which a key is derived. */
-    private const MIN_SECRET = 16;
-
-    /** The longest name of a device, in bytes. */
-    private const MAX_DEVICE = 64;
+    private readonly \PushGateway\ConnectToken $token;
 
     /**
      * @param array<string|int> $groups
      * @param array<mixed> $session
      */
     public function __construct(
-        private readonly string|int $uid,
-        private readonly int $ttl,
-        private readonly array $groups = [],
-        private readonly array $session = [],
-        private readonly bool $once = false,
-        private readonly ?string $device = null,
+        string|int $uid,
+        int $ttl,
+        array $groups = [],
+        array $session = [],
+        bool $once = false,
+        ?string $device = null,
     ) {
-        if ((string) $uid === '' || $ttl < 1) {
-            throw new InvalidArgumentException('A token needs a uid, and a time of a second or more.');
-        }
-        if ($device !== null && ($device === '' || strlen($device) > self::MAX_DEVICE)) {
-            throw new InvalidArgumentException('The name of a device has 1 to ' . self::MAX_DEVICE . ' bytes.');
+        try {
+            $this->token = new \PushGateway\ConnectToken($uid, $ttl, $groups, $session, $once, $device);
+        } catch (\InvalidArgumentException $e) {
+            throw new InvalidArgumentException($e->getMessage(), 0, $e);
         }
     }
 
     public function sign(?string $tokenKey, ?string $secretKey): string
     {
-        $key = match (true) {
-            $tokenKey !== null && $tokenKey !== '' => $tokenKey,
-            $secretKey !== null && $secretKey !== '' => self::derivedKey($secretKey),
-            default => throw new InvalidConfigException('A token has to be signed: set tokenKey or secretKey.'),
-        };
-        $claims = ['sub' => (string) $this->uid, 'exp' => time() + $this->ttl];
-        $claims += $this->groups === [] ? [] : ['groups' => array_map('strval', array_values($this->groups))];
-        $claims += $this->session === [] ? [] : ['session' => (object) $this->session];
-        $claims += $this->once ? ['jti' => bin2hex(random_bytes(16))] : [];
-        $claims += $this->device === null ? [] : ['dev' => $this->device];
-        $signed = self::encode('{"typ":"JWT","alg":"HS256"}') . '.' . self::encode(Json::encode($claims));
-
-        return "$signed." . self::encode(hash_hmac('sha256', $signed, $key, true));
-    }
-
-    /** The key that the gateway derives from the same secret. */
-    private static function derivedKey(string $secretKey): string
-    {
-        if (strlen($secretKey) < self::MIN_SECRET) {
-            throw new InvalidConfigException(
-                'Whoever has a token could find out a secretKey of fewer than ' . self::MIN_SECRET
-                . ' bytes by trying: set tokenKey to the token_key of gateway-server.'
-            );
+        try {
+            return $this->token->sign($tokenKey, $secretKey);
+        } catch (InvalidConfiguration $e) {
+            throw new InvalidConfigException($e->getMessage(), 0, $e);
         }
-
-        return hash_hmac('sha256', 'gateway connect token v1', $secretKey, true);
-    }
-
-    private static function encode(string $bytes): string
-    {
-        return rtrim(StringHelper::base64UrlEncode($bytes), '=');
     }
 }

@@ -4,6 +4,13 @@ declare(strict_types=1);
 
 namespace PushGateway\Yii2;
 
+use PushGateway\Backend\Backend;
+use PushGateway\Backend\ClassBackend;
+use PushGateway\Backend\HttpBackend;
+use PushGateway\Exception\InvalidConfiguration;
+use PushGateway\Exception\UnsupportedCall;
+use PushGateway\Http\StreamTransport;
+use PushGateway\KeyFile;
 use Yii;
 use yii\base\Component;
 use yii\base\InvalidCallException;
@@ -114,26 +121,35 @@ class Gateway extends Component
      */
     public ?string $backend = null;
 
-    /** @var array<class-string, array<string, mixed>> the settings of each class before any component changed them */
-    private static array $defaults = [];
+    /**
+     * The HTTP API of the server, such as `http://127.0.0.1:1239`, by which all calls go in place of {@see $backend}: for
+     * machines that have no extension, such as a Mac or one with Windows. {@see $registerAddress} is for nothing then.
+     */
+    public ?string $operationsUrl = null;
+
+    /** The `operations_token` of the server, for {@see $operationsUrl}. */
+    public ?string $operationsToken = null;
+
+    private ?StreamTransport $transport = null;
 
     public function init(): void
     {
         parent::init();
+        if ($this->operationsUrl !== null) {
+            $this->transport = $this->makeTransport($this->operationsUrl);
+        }
         $this->backend ??= match (true) {
+            $this->transport !== null => HttpBackend::class,
             extension_loaded('gateway') => \PushGateway\Gateway::class,
             class_exists(\GatewayClient\Gateway::class) => \GatewayClient\Gateway::class,
             default => throw new InvalidConfigException(
-                'The extension gateway is not loaded. Install it, or the package workerman/gatewayclient.'
+                'The extension gateway is not loaded. Install it or the package workerman/gatewayclient, or name the HTTP API '
+                . 'of the server in $operationsUrl.'
             ),
         };
         if (!class_exists($this->backend)) {
             throw new InvalidConfigException(static::class . "::\$backend: there is no class $this->backend.");
         }
-        self::$defaults[$this->backend] ??= array_intersect_key(
-            (new \ReflectionClass($this->backend))->getStaticProperties(),
-            array_flip(['registerAddress', 'secretKey', 'tokenKey', 'connectTimeout'])
-        );
         foreach ($this->registerAddress === null ? [] : (array) $this->registerAddress as $address) {
             if (!is_string($address) || !preg_match('~^(unix:///?.+|(tcp://|tls://)?[^/]+:\d{1,5})$~', $address)) {
                 throw new InvalidConfigException(
@@ -433,7 +449,7 @@ class Gateway extends Component
         if ($uid === null) {
             throw new InvalidCallException('Nobody is logged in, so a token needs a uid.');
         }
-        if (method_exists((string) $this->backend, 'token')) {
+        if ($this->transport === null && $this->way()->has('token')) {
             /** @var string $token */
             $token = $this->observed('token', [$uid, $ttl, $groups, $session, $once, ...$device]);
             return $token;
@@ -444,7 +460,7 @@ class Gateway extends Component
     /** Whether the proof is that of the client_id, which only the client's page knows. Both may be anything that was posted. */
     public function isClientProof(mixed $clientId, mixed $proof): bool
     {
-        if (!method_exists((string) $this->backend, 'isClientProof')) {
+        if (!$this->way()->has('isClientProof')) {
             throw new NotSupportedException(
                 'Only the extension gateway can check the proof of a client_id. Install it, or use connect tokens instead.'
             );
@@ -455,7 +471,7 @@ class Gateway extends Component
     /** @param array<mixed> $params */
     public function __call($name, $params)
     {
-        if (method_exists((string) $this->backend, $name)) {
+        if ($this->way()->has($name)) {
             return $this->observed($name, $params);
         }
         return parent::__call($name, $params);
@@ -470,34 +486,54 @@ class Gateway extends Component
         if ($key !== null) {
             throw new InvalidConfigException(static::class . ": \$$setting and \${$setting}File are both set. Keep one.");
         }
-        $path = (string) Yii::getAlias($file);
-        $read = is_file($path) ? @file_get_contents($path) : false;
-        $line = strtok((string) $read, "\r\n");
-        if ($line === false || trim($line) === '') {
-            $why = match (true) {
-                !is_file($path) => 'there is no such file',
-                $read === false => 'this user may not read it',
-                default => 'it is empty',
-            };
-            throw new InvalidConfigException(static::class . "::\${$setting}File: $path: $why.");
+        try {
+            return KeyFile::read((string) Yii::getAlias($file));
+        } catch (InvalidConfiguration $e) {
+            throw new InvalidConfigException(static::class . "::\${$setting}File: {$e->getMessage()}", 0, $e);
         }
-        return $line;
+    }
+
+    private function makeTransport(string $url): StreamTransport
+    {
+        try {
+            return new StreamTransport($url, $this->operationsToken);
+        } catch (InvalidConfiguration $e) {
+            throw new InvalidConfigException(static::class . "::\$operationsUrl: {$e->getMessage()}", 0, $e);
+        }
     }
 
     /** Sets the static properties of the class, which all components of the process share and may have set differently. */
     public function apply(): void
     {
-        $backend = $this->backend;
-        foreach (self::$defaults[$backend] as $setting => $default) {
-            $backend::$$setting = $this->$setting ?? $default;
+        $way = $this->way();
+        if ($way instanceof ClassBackend) {
+            $way->apply();
         }
+    }
+
+    /** The way that calls take, by the settings as they are now. */
+    private function way(): Backend
+    {
+        if ($this->transport !== null) {
+            return new HttpBackend($this->transport, (float) ($this->connectTimeout ?? 3), $this->tokenKey, $this->secretKey);
+        }
+
+        return new ClassBackend((string) $this->backend, [
+            'registerAddress' => $this->registerAddress,
+            'secretKey' => $this->secretKey,
+            'tokenKey' => $this->tokenKey,
+            'connectTimeout' => $this->connectTimeout,
+        ]);
     }
 
     /** @param array<mixed> $arguments */
     protected function call(string $method, array $arguments): mixed
     {
-        $this->apply();
-        return (new Backend((string) $this->backend))->call($method, $arguments);
+        try {
+            return $this->way()->call($method, $arguments);
+        } catch (UnsupportedCall $e) {
+            throw new NotSupportedException($e->getMessage(), 0, $e);
+        }
     }
 
     /**

@@ -8,6 +8,7 @@ use PushGateway\Yii2\test\FakeGateway;
 
 define('YII_DEBUG', true);
 require __DIR__ . '/../../../php/example/yii2/bootstrap.php';
+Yii::setAlias('@PushGateway', __DIR__ . '/../../../php/gateway/src');
 Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/yii2/src');
 if (!extension_loaded('gateway') && getenv('GATEWAYCLIENT_PATH')) {
     foreach (['Context', 'GatewayProtocol', 'Gateway'] as $file) {
@@ -113,6 +114,6 @@ $fake->sendToUid('ann', ['type' => 'comment']);
 $fake->bindUid('c2', 'bob');
 $fake->joinGroup('c2', 'news');
 tried('fake', fn () => [$fake->sent, $fake->isUidOnline('bob'), $fake->getClientIdCountByGroup('news'), $fake->token('x')]);
-tried('fake unknown', fn () => $fake->getAllGroupUidList());
+tried('fake unknown', fn () => $fake->getNothing());
 
 $gateway->closeUid(['nobody', 'ann'], ['type' => 'bye']);

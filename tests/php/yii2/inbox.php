@@ -8,6 +8,7 @@ use PushGateway\Yii2\test\FakeGateway;
 define('YII_DEBUG', true);
 require __DIR__ . '/../../../php/example/yii2/bootstrap.php';
 require __DIR__ . '/../../../php-ext/tests/gateway.inc';
+Yii::setAlias('@PushGateway', __DIR__ . '/../../../php/gateway/src');
 Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/yii2/src');
 
 [, $websocket] = $argv;

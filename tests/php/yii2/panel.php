@@ -6,6 +6,7 @@ use PushGateway\Yii2\Gateway;
 
 define('YII_DEBUG', true);
 require __DIR__ . '/../../../php/example/yii2/bootstrap.php';
+Yii::setAlias('@PushGateway', __DIR__ . '/../../../php/gateway/src');
 Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/yii2/src');
 Yii::setAlias('@yii/debug', getenv('YII2_DEBUG_PATH') . '/src');
 

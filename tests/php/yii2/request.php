@@ -10,6 +10,7 @@ if (!extension_loaded('gateway')) {
         require getenv('GATEWAYCLIENT_PATH') . "/$file.php";
     }
 }
+Yii::setAlias('@PushGateway', __DIR__ . '/../../../php/gateway/src');
 Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/yii2/src');
 
 final class Visitor implements yii\web\IdentityInterface

@@ -238,8 +238,13 @@ impl Sandbox {
                 ensure!(arguments == ["install", &package], "`make pecl` writes {package}");
                 Ok(())
             }
+            "composer" if arguments.first() == Some(&"config") => {
+                let path = arguments.last().and_then(|path| path.strip_prefix("/path/to/push-gateway/"));
+                exists(&root().join(path.context("no folder of ours")?.trim_end_matches("/*")))
+            }
             "composer" if arguments.first() == Some(&"require") => {
-                let name = arguments.last().and_then(|name| name.strip_prefix("push-gateway/"));
+                let name =
+                    arguments.last().and_then(|name| name.strip_prefix("push-gateway/")?.split(':').next());
                 let name = format!("  \"name\": \"push-gateway/{}\",\n", name.context("not ours")?);
                 let packages = std::fs::read_dir(root().join("php"))?.flatten();
                 let mut files = packages.map(|package| package.path().join("composer.json"));

@@ -1,6 +1,7 @@
 //! End to end tests that need PHP with the extension (`make test-php`).
 
 mod client_info;
+mod gateway_interface;
 mod inbox;
 mod notices;
 mod parked_clients;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use anyhow::Context as _;
 use gateway_tests::{Greeted, Page, PhpPeer, Server, eventually, extension, root, skip, soon, store_folder};
 use gateway_wire::token::{Claims, TokenKey};
 use serde_json::{Value, json};
@@ -244,7 +245,7 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
         let fake = r#"fake: [[["sendToUid","ann",{"type":"comment"}]],1,1,"token of x"]"#;
         assert_eq!(
             others[6..],
-            [fake, "fake unknown: BadMethodCallException: The fake gateway knows no getAllGroupUidList."]
+            [fake, "fake unknown: BadMethodCallException: The fake gateway knows no getNothing."]
         );
     }
     Ok(())
@@ -318,6 +319,50 @@ async fn the_fake_keeps_deliveries_as_the_server_does() -> anyhow::Result<()> {
     let output = soon("PHP", php.output()).await??;
     let said = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     assert_eq!(said, ("42\n".to_owned(), String::new()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_component_works_over_http_without_the_extension() -> anyhow::Result<()> {
+    if let Some(reason) = Page::Yii2.missing() {
+        skip("the_component_works_over_http_without_the_extension", reason);
+        return Ok(());
+    }
+    let server = Server::start_with(|command| {
+        command.args(["--operations", "127.0.0.1:0"]).env("GATEWAY_OPERATIONS_TOKEN", "token");
+    })
+    .await?;
+    let mut page = Greeted::connect(server.websocket, "/", &[]).await?;
+    let mut php = Command::new("php");
+    php.arg(root().join("tests/php/yii2/http.php"));
+    php.args(["client_id", "proof"].map(|key| page.init[key].as_str().unwrap_or_default()));
+    php.env("GATEWAY_OPERATIONS", server.operations.context("a port")?.to_string()).kill_on_drop(true);
+    let output = soon("PHP", php.output()).await??;
+    let said = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    let expected = r#"extension: false
+bindUid: null
+joinGroup: null
+isUidOnline: 1
+getClientIdListByGroup: true
+getAllUidList: true
+isClientProof: [true,false]
+setSession: null
+getSession: {"a":1}
+sendToClient: true
+sendToUid: null
+sendToUidCounted: {"taken":1,"waiting":0,"gone":0,"silent":[]}
+token: 3
+sendToCurrentClient: yii\base\NotSupportedException
+stats: yii\base\UnknownMethodException
+apply: null
+a wrong address: yii\base\InvalidConfigException
+a wrong token: PushGateway\Exception\CallFailed
+a wrong token, logged: false
+"#;
+    assert_eq!(said, (expected.to_owned(), String::new()));
+    for message in [r#"{"n":1}"#, "to a uid", "counted"] {
+        assert_eq!(page.client.text().await?, message);
+    }
     Ok(())
 }
 

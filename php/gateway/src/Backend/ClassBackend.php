@@ -2,42 +2,73 @@
 
 declare(strict_types=1);
 
-namespace PushGateway\Yii2;
+namespace PushGateway\Backend;
 
-use yii\base\NotSupportedException;
+use PushGateway\Exception\UnsupportedCall;
 
 /**
  * Calls the class of the extension, or GatewayClient's. Where GatewayClient lacks an option, other calls of it do the same: the
  * clients that are left out are looked up first, so a client that connects or joins in between still gets the message.
  */
-final class Backend
+final class ClassBackend implements Backend
 {
     /** How many parameters each send of the extension has. */
     private const SEND_PARAMETERS = ['sendToAll' => 6, 'sendToClient' => 4, 'sendToUid' => 6, 'sendToGroup' => 6];
 
-    /** The methods that the extension alone has. */
+    /** The static properties that are settings. */
+    private const SETTINGS = ['registerAddress', 'secretKey', 'tokenKey', 'connectTimeout'];
+
+    /** The methods that only class Gateway of the extension has, and HTTP. */
     private const BEYOND_GATEWAY_CLIENT = [
-        'sendToUidCounted', 'sendToGroupCounted', 'ask', 'deliverToUid', 'receipt', 'inboxOf', 'forget',
+        'sendToUidCounted', 'sendToGroupCounted', 'ask', 'deliverToUid', 'receipt', 'inboxOf', 'forget', 'getClientInfo',
+        'getClientProof', 'isClientProof', 'token',
     ];
 
-    public function __construct(private readonly string $class)
+    /** The methods that GatewayClient has in its own spelling alone. */
+    private const MISSPELT = ['destroyClient' => 'destoryClient', 'destroyCurrentClient' => 'destoryCurrentClient'];
+
+    /** @var array<class-string, array<string, mixed>> the settings of each class before anybody changed them */
+    private static array $defaults = [];
+
+    /**
+     * @param class-string $class
+     * @param array<string, mixed> $settings `registerAddress`, `secretKey`, `tokenKey` and `connectTimeout`; null stands for
+     *     what the class has by itself, which is what php.ini says
+     */
+    public function __construct(private readonly string $class, private readonly array $settings = [])
     {
+        self::$defaults[$class] ??= array_intersect_key(
+            (new \ReflectionClass($class))->getStaticProperties(),
+            array_flip(self::SETTINGS)
+        );
     }
 
-    /** @param array<mixed> $arguments in the order of the extension's parameters */
+    public function has(string $method): bool
+    {
+        return method_exists($this->class, $method) || $method === 'closeUid' || $method === 'flush'
+            || method_exists($this->class, self::MISSPELT[$method] ?? '');
+    }
+
+    /** Sets the static properties of the class, which all gateways of the process share and may have set differently. */
+    public function apply(): void
+    {
+        $class = $this->class;
+        foreach (self::$defaults[$class] as $setting => $default) {
+            $class::$$setting = $this->settings[$setting] ?? $default;
+        }
+    }
+
     public function call(string $method, array $arguments): mixed
     {
-        if ($method === 'closeUid' && !method_exists($this->class, $method)) {
-            return $this->closeUid(...$arguments);
-        }
-        if (in_array($method, self::BEYOND_GATEWAY_CLIENT, true) && !method_exists($this->class, $method)) {
-            throw new NotSupportedException("Only the extension gateway has $method(). Install it.");
+        $this->apply();
+        if (!method_exists($this->class, $method)) {
+            return $this->replaced($method, $arguments);
         }
         if (!isset(self::SEND_PARAMETERS[$method]) || $this->hasParameters($method, self::SEND_PARAMETERS[$method])) {
             return $this->invoke($method, ...$arguments);
         }
         if (array_pop($arguments) !== null) {
-            throw new NotSupportedException(
+            throw new UnsupportedCall(
                 'Only the extension gateway can choose text or binary for one message. Install it, or leave $binary out.'
             );
         }
@@ -48,6 +79,30 @@ final class Backend
             'sendToGroup' => $this->sendToGroup(...$arguments),
             'sendToClient' => $this->sendToClient(...$arguments),
         };
+    }
+
+    /**
+     * Does by other calls what a method does that the class has not.
+     *
+     * @param array<mixed> $arguments
+     */
+    private function replaced(string $method, array $arguments): mixed
+    {
+        $spelling = self::MISSPELT[$method] ?? '';
+        if ($method === 'closeUid') {
+            return $this->closeUid(...$arguments);
+        }
+        if ($method === 'flush') {
+            // GatewayClient has written everything when its calls return.
+            return true;
+        }
+        if (method_exists($this->class, $spelling)) {
+            return $this->invoke($spelling, ...$arguments);
+        }
+        if (in_array($method, self::BEYOND_GATEWAY_CLIENT, true)) {
+            throw new UnsupportedCall("Only the extension gateway has $method(). Install it.");
+        }
+        throw new UnsupportedCall("$this->class has no $method().");
     }
 
     /** Calls the class by PHP's loose rules for arguments, as programs without strict types do. */

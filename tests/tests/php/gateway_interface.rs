@@ -1,0 +1,89 @@
+//! The interface of the composer package `gateway`: each of its implementations does the same with a real server.
+
+use gateway_tests::{GatewayContract, Greeted, Server, skip, store_folder};
+use tokio::process::Command;
+
+const SECRET: &str = "a secret of the register port";
+const TOKEN_KEY: &str = "a-key-of-tokens-that-is-long-enough";
+const OPERATIONS_TOKEN: &str = "t0ken/for+operations";
+
+/// What GatewayClient cannot do.
+const BEYOND_GATEWAY_CLIENT: [&str; 11] = [
+    "$binary",
+    "ask",
+    "deliverToUid",
+    "forget",
+    "getClientInfo",
+    "getClientProof",
+    "inboxOf",
+    "isClientProof",
+    "receipt",
+    "sendToGroupCounted",
+    "sendToUidCounted",
+];
+
+fn prepared(command: &mut Command, store: &std::path::Path) {
+    command.args(["--operations", "127.0.0.1:0", "--store"]).arg(store);
+    command.env("GATEWAY_SECRET_KEY", SECRET).env("GATEWAY_TOKEN_KEY", TOKEN_KEY);
+    command.env("GATEWAY_OPERATIONS_TOKEN", OPERATIONS_TOKEN);
+}
+
+/// Runs the contract by a DSN that is made of the server's addresses, and uses the token that it has made; gives nothing when the test is
+/// skipped.
+async fn run(test: &str, dsn: impl FnOnce(&Server) -> String) -> anyhow::Result<Option<GatewayContract>> {
+    if let Some(missing) = GatewayContract::missing()? {
+        skip(test, &missing);
+        return Ok(None);
+    }
+    let folder = store_folder()?;
+    let server = Server::start_with(|command| prepared(command, &folder.path().join("inbox"))).await?;
+    let contract = GatewayContract::run(&dsn(&server), server.websocket).await?;
+    Greeted::connect(server.websocket, &format!("/?token={}", contract.token), &[]).await?;
+    // It was for one connection.
+    let again = Greeted::connect(server.websocket, &format!("/?token={}", contract.token), &[]).await;
+    anyhow::ensure!(again.is_err(), "the token of {} is good for two connections", contract.class);
+    Ok(Some(contract))
+}
+
+/// A text as it stands in a DSN.
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+fn by_register(scheme: &str, server: &Server) -> String {
+    format!("{scheme}://{}@{}?tokenKey={TOKEN_KEY}", escaped(SECRET), server.register[0])
+}
+
+#[tokio::test]
+async fn by_the_extension_over_tcp() -> anyhow::Result<()> {
+    let contract = run("by_the_extension_over_tcp", |server| by_register("gateway", server)).await?;
+    let Some(contract) = contract else { return Ok(()) };
+    assert_eq!(contract.class, r"PushGateway\ExtensionGateway");
+    assert_eq!(contract.unsupported, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn by_http() -> anyhow::Result<()> {
+    let dsn = |server: &Server| {
+        let operations = server.operations.map(|address| address.to_string()).unwrap_or_default();
+        format!("http://{}@{operations}?tokenKey={TOKEN_KEY}", escaped(OPERATIONS_TOKEN))
+    };
+    let Some(contract) = run("by_http", dsn).await? else { return Ok(()) };
+    assert_eq!(contract.class, r"PushGateway\HttpGateway");
+    assert_eq!(contract.unsupported, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn by_gatewayclient() -> anyhow::Result<()> {
+    if std::env::var_os("GATEWAYCLIENT_PATH").is_none_or(|path| path.is_empty()) {
+        skip("by_gatewayclient", "GATEWAYCLIENT_PATH names no workerman/gatewayclient");
+        return Ok(());
+    }
+    let contract = run("by_gatewayclient", |server| by_register("gatewayclient", server)).await?;
+    let Some(contract) = contract else { return Ok(()) };
+    assert_eq!(contract.class, r"PushGateway\GatewayClientGateway");
+    assert_eq!(contract.unsupported, BEYOND_GATEWAY_CLIENT);
+    Ok(())
+}
