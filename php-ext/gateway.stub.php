@@ -695,6 +695,22 @@ class Gateway
     }
 
     /**
+     * Calls a question of this class, such as `isUidOnline` or `getSession`, and does not wait for its answer: for programs with an
+     * event loop. What the method gives, {@see GatewayFuture::resolve()} gives later. A method that asks nothing is done at once.
+     *
+     * Questions keep their place among the calls of this process, but for `ask`, which other calls do not wait for. At most 1,024 are
+     * open at a time for each gateway.
+     *
+     * @param string $method the method's name
+     * @param array<mixed> $arguments its arguments, by position or by name
+     * @return GatewayFuture
+     * @throws GatewayException
+     */
+    public static function later(string $method, array $arguments = [])
+    {
+    }
+
+    /**
      * Waits until the gateways have confirmed everything that this process has sent, and says whether they have: for programs that run for
      * long, such as a queue's worker or a server of many requests, whose end of a request PHP does not see. What a gateway has refused is a
      * warning, as at the next call. What is not confirmed in time is delivered all the same, later.
@@ -833,8 +849,93 @@ class GatewayEvents
 }
 
 /**
- * The methods of {@see Gateway} throw this.
+ * A question that {@see Gateway::later()} has asked. One that is dropped gives its answer up.
+ */
+final class GatewayFuture
+{
+    /** Only {@see Gateway::later()} makes futures. */
+    public function __construct()
+    {
+    }
+
+    /**
+     * Whether {@see GatewayFuture::resolve()} gives the result or throws without waiting.
+     *
+     * @return bool
+     */
+    public function isReady()
+    {
+    }
+
+    /**
+     * How long the gateway has left to answer. At 0 the future is ready, and resolving it throws.
+     *
+     * @return float
+     */
+    public function secondsLeft()
+    {
+    }
+
+    /**
+     * A stream that is readable once the answer is there, or will not come: for `stream_select()` and event loops. It does not tell
+     * that the time is up. There is one for each future, and nothing has to be read from it.
+     *
+     * @return resource
+     */
+    public function stream()
+    {
+    }
+
+    /**
+     * Gives what the method gives, or throws what it throws. The method reads its arguments once more for that.
+     *
+     * @param float|null $timeout how many seconds to wait at most; null waits as long as the gateway has
+     * @return mixed
+     * @throws GatewayException
+     */
+    public function resolve(?float $timeout = null)
+    {
+    }
+}
+
+/**
+ * The methods of {@see Gateway} throw this, or a class that extends it and says what kind of failure it is.
  */
 class GatewayException extends \Exception
+{
+}
+
+/**
+ * No gateway could be reached, or the connection was lost. The code is 1.
+ */
+class UnreachableException extends GatewayException
+{
+}
+
+/**
+ * The gateway was reached, and has not answered in time, or not taken earlier calls. The code is 2.
+ */
+class TimeoutException extends GatewayException
+{
+}
+
+/**
+ * The gateway has refused the login, as for a wrong secret, or the call. The code is 3.
+ */
+class RefusedException extends GatewayException
+{
+}
+
+/**
+ * The call was given something wrong, such as a client_id that is none. The code is 4.
+ */
+class ArgumentException extends GatewayException
+{
+}
+
+/**
+ * What answers is no gateway, or one of another version. The code is 5.
+ */
+class ProtocolException extends GatewayException
 {
 }

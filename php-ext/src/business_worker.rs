@@ -32,7 +32,7 @@ pub(crate) fn introduce(worker: &Zval) -> Result<(), Failure> {
     let address = worker.get_property::<&Zval>(REGISTER_ADDRESS).map(Zval::shallow_clone);
     if let (Ok(address), Some(class)) = (address, GATEWAY_ENTRY.as_ref()) {
         let set = class.set_static_property(REGISTER_ADDRESS, address);
-        set.map_err(|error| Failure::Exception(error.to_string()))?;
+        set.map_err(|error| Failure::other(error.to_string()))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use ext_php_rs::zend::ClassEntry;
 
 pub(crate) const GATEWAY: &str = "PushGateway\\Gateway";
 pub(crate) const EVENTS: &str = "PushGateway\\GatewayEvents";
+pub(crate) const FUTURE: &str = "PushGateway\\GatewayFuture";
 pub(crate) const EXCEPTION: &str = "PushGateway\\GatewayException";
 
 pub(crate) static GATEWAY_ENTRY: RegisteredClass = RegisteredClass::none();
@@ -17,7 +18,7 @@ pub(crate) static EXCEPTION_ENTRY: RegisteredClass = RegisteredClass::none();
 pub(crate) struct RegisteredClass(AtomicPtr<ClassEntry>);
 
 impl RegisteredClass {
-    const fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 

@@ -3,27 +3,28 @@
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_int};
 
-use ext_php_rs::builders::ClassBuilder;
 use ext_php_rs::error::php_error;
 use ext_php_rs::exception::PhpException;
 use ext_php_rs::flags::ErrorType;
 use ext_php_rs::types::Zval;
-use ext_php_rs::zend::{ExecutorGlobals, ce};
-use gateway_link::{AddressError, LinkError, NoAddress};
+use ext_php_rs::zend::ExecutorGlobals;
+use gateway_link::{AddressError, ErrorKind, LinkError, NoAddress};
 use gateway_wire::MalformedClientId;
 
 use crate::ini::{self, OnError};
-use crate::{aliases, class_entries, sys};
+use crate::{aliases, exceptions, sys};
 
 /// The reason why a method ends without a result.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// An exception is pending already.
     Pending,
-    /// The text is thrown as a GatewayException.
-    Exception(String),
+    /// The method has asked, and is called again for the answer: see [`crate::split_call`].
+    Later,
+    /// The text is thrown as an exception of this kind.
+    Exception(ErrorKind, String),
     /// The gateway could not be reached, or does not answer; gateway.on_error chooses how that is raised.
-    Link(String),
+    Link(ErrorKind, String),
 }
 
 thread_local! {
@@ -49,23 +50,30 @@ pub(crate) fn forget_last() {
     LAST.set(None);
 }
 
-/// Registers class GatewayException.
-pub(crate) fn register() -> ext_php_rs::error::Result<()> {
-    ClassBuilder::new(class_entries::EXCEPTION)
-        .extends((ce::exception, "\\Exception"))
-        .registration(|class, _| class_entries::EXCEPTION_ENTRY.set(class))
-        .register()
-}
-
 impl Failure {
+    /// A failure that has no kind of its own.
+    pub(crate) fn other(message: impl Into<String>) -> Self {
+        Self::Exception(ErrorKind::Other, message.into())
+    }
+
+    /// The program gave something wrong.
+    pub(crate) fn argument(message: impl Into<String>) -> Self {
+        Self::Exception(ErrorKind::Argument, message.into())
+    }
+
+    /// The gateway has said what this extension does not understand.
+    pub(crate) fn protocol(message: impl Into<String>) -> Self {
+        Self::Exception(ErrorKind::Protocol, message.into())
+    }
+
     pub(crate) fn raise(self) {
         match self {
-            Self::Pending => {}
-            Self::Exception(message) => throw(&message),
-            Self::Link(message) => match ini::on_error() {
+            Self::Pending | Self::Later => {}
+            Self::Exception(kind, message) => throw(kind, &message),
+            Self::Link(kind, message) => match ini::on_error() {
                 OnError::Exception => {
                     run_signal_handlers();
-                    throw(&message);
+                    throw(kind, &message);
                 }
                 // A handler that throws leaves its exception pending, as it should.
                 OnError::Warning => drop(warn(&message)),
@@ -87,7 +95,7 @@ fn run_signal_handlers() {
     }
 }
 
-fn throw(message: &str) {
+fn throw(kind: ErrorKind, message: &str) {
     if !ExecutorGlobals::has_exception() {
         aliases::name_exception();
     }
@@ -96,8 +104,8 @@ fn throw(message: &str) {
         return;
     }
     note(message);
-    let class = class_entries::EXCEPTION_ENTRY.as_ref();
-    PhpException::new(printable(message), 0, class.unwrap_or_else(ce::exception)).throw();
+    let (class, code) = exceptions::of_kind(kind);
+    PhpException::new(printable(message), code, class).throw();
 }
 
 fn note(message: &str) {
@@ -150,12 +158,6 @@ pub(crate) fn warn(message: &str) -> Result<(), Failure> {
     if ExecutorGlobals::has_exception() { Err(Failure::Pending) } else { Ok(()) }
 }
 
-/// Raises an E_DEPRECATED.
-pub(crate) fn deprecated(message: &str) -> Result<(), Failure> {
-    php_error(&ErrorType::Deprecated, message);
-    if ExecutorGlobals::has_exception() { Err(Failure::Pending) } else { Ok(()) }
-}
-
 /// Replaces NUL bytes, since PHP takes these texts as C strings.
 fn printable(message: &str) -> String {
     message.replace('\0', "\\0")
@@ -165,26 +167,28 @@ impl From<LinkError> for Failure {
     fn from(error: LinkError) -> Self {
         match error {
             // The program can mend these itself, whatever the gateway does.
-            LinkError::TooLarge(_) | LinkError::AnswerTooLarge { .. } => Self::Exception(error.to_string()),
-            _ => Self::Link(error.to_string()),
+            LinkError::TooLarge(_) | LinkError::AnswerTooLarge { .. } => {
+                Self::Exception(error.kind(), error.to_string())
+            }
+            _ => Self::Link(error.kind(), error.to_string()),
         }
     }
 }
 
 impl From<AddressError> for Failure {
     fn from(error: AddressError) -> Self {
-        Self::Exception(error.to_string())
+        Self::argument(error.to_string())
     }
 }
 
 impl From<NoAddress> for Failure {
     fn from(error: NoAddress) -> Self {
-        Self::Exception(format!("Gateway::$registerAddress: {error}"))
+        Self::argument(format!("Gateway::$registerAddress: {error}"))
     }
 }
 
 impl From<MalformedClientId> for Failure {
     fn from(error: MalformedClientId) -> Self {
-        Self::Exception(error.to_string())
+        Self::argument(error.to_string())
     }
 }

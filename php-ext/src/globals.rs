@@ -13,6 +13,9 @@ pub(crate) static GLOBALS: ModuleGlobals<Globals> = ModuleGlobals::new();
 #[derive(Default)]
 pub(crate) struct Globals {
     pub(crate) links: RefCell<LinkPool>,
+    /// The links for questions that the gateway may take long to answer, as it has to ask pages, while the program goes on: a
+    /// gateway handles the calls of a link one after the other.
+    pub(crate) side_links: RefCell<LinkPool>,
     /// The connection by which this thread gets events as a worker.
     pub(crate) events_conn: RefCell<Option<EventsConn>>,
     /// `gateway.flush_timeout` at the end of the last request: PHP has no settings any more when the thread ends.

@@ -78,5 +78,5 @@ fn is_list(array: &ZendHashTable) -> bool {
 }
 
 fn refuse<T>(what: &str) -> Result<T, Failure> {
-    Err(Failure::Exception(format!("no token was made: it cannot carry {what}")))
+    Err(Failure::argument(format!("no token was made: it cannot carry {what}")))
 }

@@ -1,20 +1,24 @@
 //! The links of this PHP thread, which live from request to request.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use ext_php_rs::zend::{CatchError, bailout, try_catch};
-use gateway_link::{Link, LinkError, LinkLimits, LinkStats, Notice, Unconfirmed};
+use gateway_link::{Link, LinkError, LinkLimits, LinkPool, LinkStats, Notice, Unconfirmed};
 use gateway_wire::bridge::{Order, Query, RawValue};
 
 use crate::errors::{self, Failure, warn};
 use crate::globals::{GLOBALS, Globals};
 use crate::properties::Properties;
+use crate::split_call::{self, Part};
 use crate::{ini, memory};
 
 pub(crate) fn order(properties: Properties, order: Order) -> Result<(), Failure> {
-    on_link(properties, |link, timeout| link.order(order, timeout))
+    if split_call::is_repeated() {
+        return Ok(());
+    }
+    on_link(properties, &GLOBALS.get().links, |link, timeout| link.order(order, timeout))
 }
 
 /// Gives the value that `show` makes of the answer. This takes PHP's memory. When there is too little, PHP ends the request,
@@ -34,8 +38,26 @@ pub(crate) fn query_longer<T>(
     query: Query,
     show: impl FnOnce(RawValue<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let answer =
-        on_link(properties, |link, timeout| link.query_within(query, timeout + wait, memory::max_answer()))?;
+    let answer = match split_call::part() {
+        Part::Whole => on_link(properties, &GLOBALS.get().links, |link, timeout| {
+            link.query_within(query, timeout + wait, memory::max_answer())
+        })?,
+        Part::Take(answer) => answer?,
+        Part::Ask => {
+            let globals = GLOBALS.get();
+            let links = if wait.is_zero() { &globals.links } else { &globals.side_links };
+            let asked = on_link(properties, links, |link, timeout| {
+                link.ask(query, timeout + wait, memory::max_answer())
+            });
+            return Err(match asked {
+                Err(Failure::Pending) => Failure::Pending,
+                asked => {
+                    split_call::has_asked(asked);
+                    Failure::Later
+                }
+            });
+        }
+    };
     match try_catch(AssertUnwindSafe(|| show(answer.value()))) {
         Ok(shown) => shown,
         Err(CatchError::Bailout) => {
@@ -44,7 +66,7 @@ pub(crate) fn query_longer<T>(
             // may run.
             unsafe { bailout() }
         }
-        Err(panic) => Err(Failure::Exception(format!("the answer could not be shown: {panic}"))),
+        Err(panic) => Err(Failure::other(format!("the answer could not be shown: {panic}"))),
     }
 }
 
@@ -59,13 +81,14 @@ pub(crate) fn send_batch() {
 
 fn on_link<T>(
     properties: Properties,
+    links: &RefCell<LinkPool>,
     call: impl FnOnce(&mut Link, Duration) -> Result<T, LinkError>,
 ) -> Result<T, Failure> {
     let timeout = properties.timeout()?;
     let mut reports = LateReports::default();
     // No PHP code runs in this closure, so that no method is called while the links are borrowed.
     let result = properties.with_target(|target| {
-        let mut links = GLOBALS.get().links.borrow_mut();
+        let mut links = links.borrow_mut();
         let link = links.link_to(target, limits, ini::flush_timeout, &mut reports.undelivered)?;
         let result = call(link, timeout);
         reports.notices.extend(link.take_notices());
@@ -154,7 +177,8 @@ pub(crate) fn end(globals: &Globals) {
             Duration::ZERO
         }
     };
-    for left in links.close(wait) {
+    let mut side_links = globals.side_links.borrow_mut();
+    for left in links.close(wait).into_iter().chain(side_links.close(Duration::ZERO)) {
         errors::log(&undelivered(&left));
     }
 }
@@ -169,7 +193,9 @@ pub(crate) fn stats(properties: Properties) -> Result<LinkStats, Failure> {
 }
 
 pub(crate) fn describe_links() -> Vec<String> {
-    GLOBALS.get().links.borrow_mut().iter().map(Link::status).collect()
+    let globals = GLOBALS.get();
+    let (mut links, mut side_links) = (globals.links.borrow_mut(), globals.side_links.borrow_mut());
+    links.iter().chain(side_links.iter()).map(Link::status).collect()
 }
 
 /// The results of earlier calls that PHP has yet to be told.

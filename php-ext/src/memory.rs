@@ -26,7 +26,7 @@ impl MemoryWatch {
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let now = from_system();
         if now > self.before && now.saturating_add(PIECE) > self.limit {
-            return Err(Failure::Exception(format!(
+            return Err(Failure::other(format!(
                 "the gateway's answer takes more memory than the {} bytes of memory_limit; ask for less at once, or count",
                 self.limit
             )));

@@ -14,7 +14,7 @@ use crate::class_alias::CLASS_ALIAS;
 use crate::errors::Failure;
 use crate::exec::PCNTL_EXEC;
 use crate::globals::{GLOBALS, Globals};
-use crate::{aliases, class, errors, info, ini, links, properties, sys, worker};
+use crate::{aliases, class, errors, exceptions, info, ini, links, properties, split_call, sys, worker};
 
 pub(crate) fn entry() -> *mut ModuleEntry {
     static MODULE: StaticModuleEntry = StaticModuleEntry::new();
@@ -44,7 +44,7 @@ unsafe extern "C" fn start(_kind: i32, module_number: i32) -> i32 {
             php_error(&ErrorType::CoreWarning, complaint);
         }
         properties::intern_names();
-        errors::register()?;
+        exceptions::register()?;
         class::register()?;
         aliases::start();
         Ok(())
@@ -77,6 +77,7 @@ unsafe extern "C" fn start_request(_kind: i32, _module_number: i32) -> i32 {
     PCNTL_EXEC.start_request();
     errors::forget_last();
     worker::start_request();
+    split_call::start_request();
     shielded(properties::set_defaults);
     0
 }

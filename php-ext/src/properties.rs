@@ -73,7 +73,7 @@ pub(crate) fn set_defaults() -> Result<(), Failure> {
 }
 
 fn set(class: &ClassEntry, name: &str, value: Zval) -> Result<(), Failure> {
-    class.set_static_property(name, value).map_err(|error| Failure::Exception(error.to_string()))
+    class.set_static_property(name, value).map_err(|error| Failure::other(error.to_string()))
 }
 
 /// Runs at a request's end.
@@ -115,7 +115,7 @@ impl<'a> Properties<'a> {
         };
         match seconds {
             Some(seconds) if seconds > 0.0 => Ok(ini::duration(seconds)),
-            _ => Err(Failure::Exception(
+            _ => Err(Failure::argument(
                 "Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5".to_owned(),
             )),
         }
@@ -126,14 +126,14 @@ impl<'a> Properties<'a> {
         let key = secret_text(self.token, TOKEN_KEY)?;
         let secret = secret_text(self.secret, SECRET_KEY)?;
         match (&key[..], &secret[..]) {
-            ([], []) => Err(Failure::Exception(
+            ([], []) => Err(Failure::argument(
                 "a token has to be signed: set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of \
                  gateway-server, or Gateway::$secretKey to its secret_key. If the key comes of getenv(): PHP-FPM hands no \
                  environment on unless its pool has clear_env = no"
                     .to_owned(),
             )),
             ([], secret) => TokenKey::derived(secret).map_err(|short| {
-                Failure::Exception(format!(
+                Failure::argument(format!(
                     "no token was made: {short}; set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of \
                      gateway-server"
                 ))
@@ -169,7 +169,7 @@ fn find(class: *mut ClassEntry) -> Result<PropertyPointers, Failure> {
         // A property of a program's class may get its value by code of the program.
         unless_thrown(())?;
         if place.is_null() {
-            return Err(Failure::Exception("the class has lost its properties".to_owned()));
+            return Err(Failure::other("the class has lost its properties".to_owned()));
         }
     }
     Ok(PropertyPointers(places))
@@ -218,7 +218,7 @@ fn is(value: &Zval, text: &[u8]) -> bool {
 
 fn address_text(value: &Zval) -> Result<&[u8], Failure> {
     value.zend_str().map(ZendStr::as_bytes).ok_or_else(|| {
-        Failure::Exception(
+        Failure::argument(
             "Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings"
                 .to_owned(),
         )
@@ -233,6 +233,6 @@ fn secret_text<'a>(value: &'a Zval, name: &str) -> Result<std::borrow::Cow<'a, [
     match value.long() {
         Some(number) => Ok(Cow::Owned(number.to_string().into_bytes())),
         None if value.is_null() || value.is_false() => Ok(Cow::Borrowed(b"")),
-        None => Err(Failure::Exception(format!("Gateway::${name} must be a string"))),
+        None => Err(Failure::argument(format!("Gateway::${name} must be a string"))),
     }
 }

@@ -102,7 +102,7 @@ fn options(classes: AllowedClasses) -> Result<Option<ZBox<ZendHashTable>>, Failu
     };
     let mut options = ZendHashTable::new();
     let inserted = options.insert("allowed_classes", allowed);
-    inserted.map_err(|error| Failure::Exception(error.to_string()))?;
+    inserted.map_err(|error| Failure::other(error.to_string()))?;
     Ok(Some(options))
 }
 

@@ -27,6 +27,8 @@ unsafe extern "C" {
     pub(crate) static mut zend_autoload: Option<Autoload>;
     pub(crate) fn zend_clear_exception();
     pub(crate) fn zend_error(kind: c_int, format: *const c_char, ...);
+    /// Takes a socket and a name, and more where PHP is built to be debugged: see [`crate::signal_stream`].
+    pub(crate) fn _php_stream_sock_open_from_socket();
     pub(crate) fn sapi_get_request_time() -> f64;
     pub(crate) fn php_log_err_with_severity(message: *const c_char, severity: c_int);
     pub(crate) fn virtual_cwd_activate() -> c_int;

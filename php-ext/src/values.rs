@@ -53,7 +53,7 @@ impl IntoZval for PhpArray {
 pub(crate) fn list(values: impl ExactSizeIterator<Item = Zval>) -> Result<PhpArray, Failure> {
     let mut table = ZendHashTable::with_capacity(u32::try_from(values.len()).unwrap_or(u32::MAX));
     for value in values {
-        table.push(value).map_err(|error| Failure::Exception(error.to_string()))?;
+        table.push(value).map_err(|error| Failure::other(error.to_string()))?;
     }
     let mut zval = Zval::new();
     zval.set_hashtable(table);
@@ -64,7 +64,7 @@ pub(crate) fn list(values: impl ExactSizeIterator<Item = Zval>) -> Result<PhpArr
 pub(crate) fn try_list(values: impl Iterator<Item = Result<Zval, Failure>>) -> Result<PhpArray, Failure> {
     let mut table = ZendHashTable::new();
     for value in values {
-        table.push(value?).map_err(|error| Failure::Exception(error.to_string()))?;
+        table.push(value?).map_err(|error| Failure::other(error.to_string()))?;
     }
     let mut zval = Zval::new();
     zval.set_hashtable(table);
@@ -85,7 +85,7 @@ pub(crate) fn map<K: AsRef<[u8]>>(
             // empty one, and a byte behind others.
             None => table.insert(ArrayKey::ZendString(&ZendStr::new(key, false)), value),
         };
-        inserted.map_err(|error| Failure::Exception(error.to_string()))?;
+        inserted.map_err(|error| Failure::other(error.to_string()))?;
     }
     let mut zval = Zval::new();
     zval.set_hashtable(table);
@@ -275,13 +275,13 @@ fn unexpected(expected: &str, given: &RawPart<'_>) -> Failure {
         RawPart::List(_) => "a list",
         RawPart::Map(_) => "a map",
     };
-    Failure::Exception(format!(
+    Failure::protocol(format!(
         "the gateway answered with {kind} in place of {expected}: extension and server must be of one release"
     ))
 }
 
 impl From<BadValue> for Failure {
     fn from(error: BadValue) -> Self {
-        Self::Exception(format!("the gateway's answer cannot be read: {error}"))
+        Self::protocol(format!("the gateway's answer cannot be read: {error}"))
     }
 }

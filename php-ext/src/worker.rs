@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ext_php_rs::types::Zval;
 use ext_php_rs::zend::ExecutorGlobals;
-use gateway_link::{EventsConn, EventsConnLost, NextEvent, WaitEnd};
+use gateway_link::{ErrorKind, EventsConn, EventsConnLost, NextEvent, WaitEnd};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::worker_notices::WorkerNotices;
 use gateway_wire::bridge::{EventKind, MAX_WORKER_NAME, WorkerEvent};
@@ -69,7 +69,7 @@ pub(crate) fn session_has_changed(client: ClientId, is_whole: bool, session: &Zv
     let session = session.shallow_clone();
     let called = told.try_call(vec![&is_whole, &session]);
     unless_thrown(())?;
-    called.map(drop).map_err(|error| Failure::Exception(format!("$_SESSION was not changed: {error}")))
+    called.map(drop).map_err(|error| Failure::other(format!("$_SESSION was not changed: {error}")))
 }
 
 /// The `$_SESSION` of the client whose event is being handled, as the program has it now.
@@ -93,7 +93,7 @@ pub(crate) fn join(properties: Properties, name: &[u8], moves: bool) -> Result<(
     let name = match std::str::from_utf8(name) {
         Ok(name) if (1..=MAX_WORKER_NAME).contains(&name.len()) => name,
         _ => {
-            return Err(Failure::Exception(format!(
+            return Err(Failure::argument(format!(
                 "a worker's name must be UTF-8 of 1 to {MAX_WORKER_NAME} bytes"
             )));
         }
@@ -102,7 +102,7 @@ pub(crate) fn join(properties: Properties, name: &[u8], moves: bool) -> Result<(
     // This throws whatever gateway.on_error says, since the runner has to know.
     let joined = properties.with_target(|target| {
         EventsConn::join(target, name, moves, timeout, links::MAX_SILENCE)
-            .map_err(|error| Failure::Exception(error.to_string()))
+            .map_err(|error| Failure::Exception(error.kind(), error.to_string()))
     })?;
     *GLOBALS.get().events_conn.borrow_mut() = Some(joined);
     Ok(())
@@ -268,8 +268,10 @@ fn show_notices(notices: &WorkerNotices<'_>) -> Result<Zval, Failure> {
 
 fn with_worker<T>(then: impl FnOnce(&mut EventsConn) -> Result<T, EventsConnLost>) -> Result<T, Failure> {
     match GLOBALS.get().events_conn.borrow_mut().as_mut().filter(|worker| worker.is_own()) {
-        Some(worker) => then(worker).map_err(|lost| Failure::Exception(lost.to_string())),
-        None => Err(Failure::Exception("this process has not joined as a worker".to_owned())),
+        Some(worker) => {
+            then(worker).map_err(|lost| Failure::Exception(ErrorKind::Unreachable, lost.to_string()))
+        }
+        None => Err(Failure::other("this process has not joined as a worker".to_owned())),
     }
 }
 

@@ -155,7 +155,7 @@ GatewayException: GatewayException
 -- one that fails
 LogicException: no file of Gateway
 LogicException: no file of Gateway
-PushGateway\GatewayException: client_id "bad" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "bad" is invalid: it must be 20 hexadecimal digits
 -- no autoloader any more
 int(3)
 -- a class in the same file, and one that extends a name

@@ -104,9 +104,9 @@ fine
 fine
 fine
 fine
-PushGateway\GatewayException: the message is an array of which no JSON is made: it holds something other than null, booleans, integers, strings and arrays of them; encode it
-PushGateway\GatewayException: the message is an array of which no JSON is made: it holds text that is not UTF-8; encode it
-PushGateway\GatewayException: the message is an array of which no JSON is made: it has more than 131072 values; encode it
+PushGateway\ArgumentException: the message is an array of which no JSON is made: it holds something other than null, booleans, integers, strings and arrays of them; encode it
+PushGateway\ArgumentException: the message is an array of which no JSON is made: it holds text that is not UTF-8; encode it
+PushGateway\ArgumentException: the message is an array of which no JSON is made: it has more than 131072 values; encode it
 TypeError: PushGateway\Gateway::sendToAll(): Argument #1 ($message) must be of type string, stdClass given
 fine
 -- a bool takes what bools take

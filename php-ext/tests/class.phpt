@@ -31,7 +31,7 @@ var_dump(class_exists('GatewayClient\GatewayException', false));
 try {
     Gateway::isOnline('not a client_id');
 } catch (Exception $e) {
-    var_dump(get_class($e), $e->getLine(), $e->getTrace()[0]['function']);
+    var_dump(get_class($e), $e instanceof GatewayException, $e->getCode(), $e->getLine(), $e->getTrace()[0]['function']);
 }
 ?>
 --EXPECTF--
@@ -64,6 +64,8 @@ int(7)
 int(%d)
 string(9) "class.php"
 bool(false)
-string(28) "PushGateway\GatewayException"
+string(29) "PushGateway\ArgumentException"
+bool(true)
+int(4)
 int(%d)
 string(8) "isOnline"

@@ -68,7 +68,7 @@ int(1)
 int(0)
 int(1)
 -- exceptions, warnings, silence
-GatewayException: Can not connect to tcp://NOBODY Connection
+UnreachableException: Can not connect to tcp://NOBODY Connec
 Can not connect to tcp://NOBODY Connection refused. Check th
 warned: Gateway::sendToAll(): Can not connect to tcp://NOBODY Connec
 warned: Gateway::sendToClient(): Can not connect to tcp://NOBODY Con
@@ -81,6 +81,6 @@ bool(false)
 array(0) {
 }
 Can not connect to tcp://NOBODY Connection refused. Check th
-GatewayException: client_id "malformed" is invalid: it must 
+ArgumentException: client_id "malformed" is invalid: it must
 client_id "malformed" is invalid: it must be 20 hexadecimal 
 string(6) "silent"

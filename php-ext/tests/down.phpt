@@ -38,7 +38,7 @@ $blackHole = stream_socket_server('tcp://127.0.0.1:0');
 Gateway::$registerAddress = $address = stream_socket_get_name($blackHole, false);
 Gateway::$connectTimeout = 1;
 within(800, 2900, fn () => print(str_replace($address, 'ADDRESS', thrown(fn () => Gateway::isUidOnline(1))) . "\n"));
-within(0, 2500, fn () => print(substr(thrown(fn () => Gateway::sendToAll('x')), 0, 52) . "\n"));
+within(0, 2500, fn () => print(substr(thrown(fn () => Gateway::sendToAll('x')), 0, 56) . "\n"));
 
 echo "-- several, all within the bound\n";
 Gateway::$connectTimeout = 2;
@@ -61,18 +61,18 @@ echo "-- nothing was accepted, so there is nothing to complain of at the end\n";
 ?>
 --EXPECTF--
 -- nobody listens
-PushGateway\GatewayException: Can not connect to tcp://ADDRESS Connection refused. Check that gateway-server runs and that Gateway::$registerAddress (gateway.register_address) is its register address
+PushGateway\UnreachableException: Can not connect to tcp://ADDRESS Connection refused. Check that gateway-server runs and that Gateway::$registerAddress (gateway.register_address) is its register address
 in time
 in time
-PushGateway\GatewayException: Can not connect to tcp://ADDRESS Connection refused. Check that %s
+PushGateway\UnreachableException: Can not connect to tcp://ADDRESS Connection refused. Check that %s
 -- somebody listens and never answers
-PushGateway\GatewayException: Can not connect to tcp://ADDRESS no gateway answered within %f s. Check that %s
+PushGateway\UnreachableException: Can not connect to tcp://ADDRESS no gateway answered within %f s. Check that %s
 in time
-PushGateway\GatewayException: Can not connect to tcp
+PushGateway\UnreachableException: Can not connect to tcp
 in time
 -- several, all within the bound
-PushGateway\GatewayException: Can not connect to tcp://127.0.0.1:PORT Connection refused; tcp://127.0.0.1:PORT no gateway answered within %f s; tcp://127.0.0.1:PORT no gateway answered within %f s; tcp://127.0.0.1:PORT Connection refused. Check that %s
+PushGateway\UnreachableException: Can not connect to tcp://127.0.0.1:PORT Connection refused; tcp://127.0.0.1:PORT no gateway answered within %f s; tcp://127.0.0.1:PORT no gateway answered within %f s; tcp://127.0.0.1:PORT Connection refused. Check that %s
 in time
 -- somebody else listens
-PushGateway\GatewayException: Can not connect to tcp://ADDRESS an HTTP server answers there, such as gateway-server's port for browsers. Check that %s
+PushGateway\ProtocolException: Can not connect to tcp://ADDRESS an HTTP server answers there, such as gateway-server's port for browsers. Check that %s
 -- nothing was accepted, so there is nothing to complain of at the end

@@ -61,6 +61,6 @@ a destructor that exits: all arrived
 a shutdown function: all arrived
 a destructor at the end: all arrived
 an exit inside an error handler: all arrived
-an exception of our own: all arrived [Fatal error: Uncaught PushGateway\GatewayException: client_id "bad" is invalid: it must be 20 hexadecimal digits]
+an exception of our own: all arrived [Fatal error: Uncaught PushGateway\ArgumentException: client_id "bad" is invalid: it must be 20 hexadecimal digits]
 a session handler: all arrived
 string(18) "nothing came twice"

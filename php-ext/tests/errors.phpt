@@ -112,37 +112,37 @@ bool(false)
 -- unbinding needs no uid
 bool(true)
 -- client_ids
-PushGateway\GatewayException: client_id "" is invalid: it must be 20 hexadecimal digits
-PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-PushGateway\GatewayException: client_id "gggggggggggggggggggg" is invalid: it must be 20 hexadecimal digits
-PushGateway\GatewayException: client_id "000000000000000000000" is invalid: it must be 20 hexadecimal digits
-PushGateway\GatewayException: client_id "nul\00000000000000000" is invalid: it must be 20 hexadecimal digits
-PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-PushGateway\GatewayException: client_id "abc" is invalid: it must be 20 hexadecimal digits
-PushGateway\GatewayException: client_id "7" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "gggggggggggggggggggg" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "000000000000000000000" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "nul\00000000000000000" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "abc" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "7" is invalid: it must be 20 hexadecimal digits
 -- names that are too long to be kept
-PushGateway\GatewayException: the uid has 1025 bytes, more than the 1024 that one may have
-PushGateway\GatewayException: the group has 1025 bytes, more than the 1024 that one may have
+PushGateway\ArgumentException: the uid has 1025 bytes, more than the 1024 that one may have
+PushGateway\ArgumentException: the group has 1025 bytes, more than the 1024 that one may have
 -- settings
-PushGateway\GatewayException: the gateway address "" is empty; write it as host:port, tcp://host:port, [ipv6]:port or unix:///path, or as tls://host:port if it has TLS
-PushGateway\GatewayException: the gateway address "127.0.0.1" has no port; %s
-PushGateway\GatewayException: the gateway address "ws://127.0.0.1:1" has a scheme that is not known here; %s
-PushGateway\GatewayException: the gateway address "::1:1236" has too many colons (an IPv6 address stands in brackets); %s
-PushGateway\GatewayException: the gateway address "a:1,b:2" has too many colons (an IPv6 address stands in brackets); %s
-PushGateway\GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
-PushGateway\GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
-PushGateway\GatewayException: Gateway::$registerAddress: the list of gateway addresses is empty; give at least one, as host:port
-PushGateway\GatewayException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
-PushGateway\GatewayException: the gateway address "x" has no port; %s
-PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-PushGateway\GatewayException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
-PushGateway\GatewayException: Can not connect to tcp://ADDRESS Connection refused. %s
-PushGateway\GatewayException: Gateway::$secretKey must be a string
+PushGateway\ArgumentException: the gateway address "" is empty; write it as host:port, tcp://host:port, [ipv6]:port or unix:///path, or as tls://host:port if it has TLS
+PushGateway\ArgumentException: the gateway address "127.0.0.1" has no port; %s
+PushGateway\ArgumentException: the gateway address "ws://127.0.0.1:1" has a scheme that is not known here; %s
+PushGateway\ArgumentException: the gateway address "::1:1236" has too many colons (an IPv6 address stands in brackets); %s
+PushGateway\ArgumentException: the gateway address "a:1,b:2" has too many colons (an IPv6 address stands in brackets); %s
+PushGateway\ArgumentException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
+PushGateway\ArgumentException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
+PushGateway\ArgumentException: Gateway::$registerAddress: the list of gateway addresses is empty; give at least one, as host:port
+PushGateway\ArgumentException: Gateway::$registerAddress must be a string such as '127.0.0.1:1236', or an array of such strings
+PushGateway\ArgumentException: the gateway address "x" has no port; %s
+PushGateway\ArgumentException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\ArgumentException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\ArgumentException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\ArgumentException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\ArgumentException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\ArgumentException: Gateway::$connectTimeout must be a number of seconds above 0, such as 3 or 0.5
+PushGateway\UnreachableException: Can not connect to tcp://ADDRESS Connection refused. %s
+PushGateway\ArgumentException: Gateway::$secretKey must be a string

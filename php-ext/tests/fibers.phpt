@@ -167,7 +167,7 @@ array(2) {
   string(17) "after the warning"
 }
 -- exceptions within fibers, and fibers that never end
-PushGateway\GatewayException: client_id "bad" is invalid: it must be 20 hexadecimal digits
+PushGateway\ArgumentException: client_id "bad" is invalid: it must be 20 hexadecimal digits
 array(2) {
   [0]=>
   string(6) "before"

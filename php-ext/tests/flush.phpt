@@ -66,6 +66,6 @@ int(0)
 warned
 bool(true)
 -- times that are none
-PushGateway\GatewayException: the time to wait must be 0 seconds or more, and finite
-PushGateway\GatewayException: the time to wait must be 0 seconds or more, and finite
-PushGateway\GatewayException: the time to wait must be 0 seconds or more, and finite
+PushGateway\ArgumentException: the time to wait must be 0 seconds or more, and finite
+PushGateway\ArgumentException: the time to wait must be 0 seconds or more, and finite
+PushGateway\ArgumentException: the time to wait must be 0 seconds or more, and finite

@@ -54,9 +54,9 @@ var_dump($client->receive());
 --EXPECT--
 int(1)
 -- stopped
-PushGateway\GatewayException: the gateway at tcp:… did not answer within 3 s (Gateway::$connectTimeout)
+PushGateway\TimeoutException: the gateway at tcp:… did not answer within 3 s (Gateway::$connectTimeout)
 five more take less than one wait
-PushGateway\GatewayException: the gateway at tcp:… has said nothing for N s, so that calls wait no longer than 0.1 s for it until it does
+PushGateway\TimeoutException: the gateway at tcp:… has said nothing for N s, so that calls wait no longer than 0.1 s for it until it does
 -- it goes on
 int(1)
 string(14) "sent meanwhile"

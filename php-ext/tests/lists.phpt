@@ -161,9 +161,9 @@ TypeError: PushGateway\Gateway::isUidsOnline(): Argument #1 ($uids) must be of t
 TypeError: PushGateway\Gateway::batchGetClientIdCountByGroup(): Argument #1 ($groups) must be of type a list of string|int, array given
 -- deprecated
 
-Deprecated: PushGateway\Gateway::getClientInfoByGroup(): Method Gateway::getClientInfoByGroup() is deprecated, use Gateway::getClientSessionsByGroup() instead in %s on line %d
+Deprecated: Method PushGateway\Gateway::getClientInfoByGroup() is deprecated in %s on line %d
 
-Deprecated: PushGateway\Gateway::getAllClientInfo(): Method Gateway::getAllClientInfo() is deprecated, use Gateway::getAllClientSessions() instead in %s on line %d
+Deprecated: Method PushGateway\Gateway::getAllClientInfo() is deprecated in %s on line %d
 array(0) {
 }
 int(3)

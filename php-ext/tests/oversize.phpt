@@ -25,7 +25,7 @@ Gateway::sendToAll('still here');
 var_dump($client->receive());
 ?>
 --EXPECTF--
-PushGateway\GatewayException: the call takes %d bytes, more than the limit of 16777216 bytes for one call; send less, or in parts
+PushGateway\ArgumentException: the call takes %d bytes, more than the limit of 16777216 bytes for one call; send less, or in parts
 a million uids are fine
-PushGateway\GatewayException: the call takes N bytes, more than the limit of 16777216 bytes for one call; send less, or in parts
+PushGateway\ArgumentException: the call takes N bytes, more than the limit of 16777216 bytes for one call; send less, or in parts
 string(10) "still here"

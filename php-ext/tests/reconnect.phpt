@@ -50,7 +50,7 @@ echo "-- away and back without a restart of PHP\n";
 $proxy->tell('close');
 $lost = eventually('the loss is noticed', function () {
     $thrown = thrown(fn () => Gateway::getAllClientIdCount());
-    return str_starts_with($thrown, 'PushGateway\GatewayException: Can not connect to') ? $thrown : null;
+    return str_starts_with($thrown, 'PushGateway\UnreachableException: Can not connect to') ? $thrown : null;
 });
 echo str_replace($proxy->address, 'PROXY', $lost), "\n";
 $proxy->tell('open');
@@ -76,7 +76,7 @@ bool(true)
 -- cut while idle
 string(13) "after a pause"
 -- away and back without a restart of PHP
-PushGateway\GatewayException: Can not connect to tcp://PROXY %s
+PushGateway\UnreachableException: Can not connect to tcp://PROXY %s
 string(4) "back"
 -- a query is asked again
 int(1)

@@ -28,7 +28,9 @@ function describe_method(ReflectionMethod $method): string
 
 function describe(ReflectionClass $class): array
 {
-    $lines = ['class ' . $class->getShortName() . ' extends ' . ($class->getParentClass() ?: null)?->getName()];
+    // A class that extends one of these does so in both namespaces.
+    $parent = str_replace('Stub\\', 'PushGateway\\', ($class->getParentClass() ?: null)?->getName() ?? '');
+    $lines = ['class ' . $class->getShortName() . " extends $parent"];
     foreach ($class->getReflectionConstants() as $constant) {
         $lines[] = 'const ' . $constant->getName() . ' = ' . var_export($constant->getValue(), true);
     }
@@ -91,17 +93,35 @@ foreach ($written as $name) {
 ?>
 --EXPECT--
 bool(true)
-array(3) {
+array(9) {
   [0]=>
-  string(7) "Gateway"
+  string(17) "ArgumentException"
   [1]=>
-  string(13) "GatewayEvents"
+  string(7) "Gateway"
   [2]=>
+  string(13) "GatewayEvents"
+  [3]=>
   string(16) "GatewayException"
+  [4]=>
+  string(13) "GatewayFuture"
+  [5]=>
+  string(17) "ProtocolException"
+  [6]=>
+  string(16) "RefusedException"
+  [7]=>
+  string(16) "TimeoutException"
+  [8]=>
+  string(20) "UnreachableException"
 }
+ArgumentException: described
 Gateway: described
 GatewayEvents: described
 GatewayException: described
+GatewayFuture: described
+ProtocolException: described
+RefusedException: described
+TimeoutException: described
+UnreachableException: described
 -- the other names
 Gateway: as here
 GatewayEvents: as here

@@ -62,7 +62,7 @@ sort($messages, SORT_NATURAL);
 var_dump($messages === array_map(fn ($i) => "message $i", range(0, 19)));
 ?>
 --EXPECTF--
-PushGateway\GatewayException: Can not connect to tcp://TWO the gateway refused the login: %s. Check that Gateway::$secretKey (gateway.secret_key) is the gateway's secret
+PushGateway\RefusedException: Can not connect to tcp://TWO the gateway refused the login: %s. Check that Gateway::$secretKey (gateway.secret_key) is the gateway's secret
 array(2) {
   [0]=>
   string(3) "one"

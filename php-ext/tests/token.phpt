@@ -60,8 +60,8 @@ phpinfo(INFO_MODULES);
 var_dump(str_contains(ob_get_clean(), 'a key'));
 ?>
 --EXPECTF--
-PushGateway\GatewayException: a token has to be signed: set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server, or Gateway::$secretKey to its secret_key. If the key comes of getenv(): PHP-FPM hands no environment on unless its pool has clear_env = no
-PushGateway\GatewayException: no token was made: the secret has 15 bytes, and whoever has a token could find out one of fewer than 16 by trying; set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server
+PushGateway\ArgumentException: a token has to be signed: set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server, or Gateway::$secretKey to its secret_key. If the key comes of getenv(): PHP-FPM hands no environment on unless its pool has clear_env = no
+PushGateway\ArgumentException: no token was made: the secret has 15 bytes, and whoever has a token could find out one of fewer than 16 by trying; set Gateway::$tokenKey, or gateway.token_key in php.ini, to the token_key of gateway-server
 bool(true)
 string(27) "{"typ":"JWT","alg":"HS256"}"
 {"sub":"42","exp":true}
@@ -77,17 +77,17 @@ bool(true)
 bool(true)
 string(27) "{"typ":"JWT","alg":"HS256"}"
 {"sub":"ann","exp":true,"dev":"Ann's phone"}
-PushGateway\GatewayException: a token's time must be a second or more
+PushGateway\ArgumentException: a token's time must be a second or more
 TypeError: PushGateway\Gateway::token(): Argument #2 ($ttl) must be of type int, string given
-PushGateway\GatewayException: no token was made: it cannot carry text that is not UTF-8
-PushGateway\GatewayException: no token was made: it cannot carry anything but arrays, strings, numbers, bools and null
-PushGateway\GatewayException: no token was made: it cannot carry arrays more than 32 deep
-PushGateway\GatewayException: no token was made: it cannot carry a number that is infinite or none
-PushGateway\GatewayException: no token was made: each of groups must have 1 to 1024 bytes
-PushGateway\GatewayException: no token was made: it has %d bytes, more than the 8192 allowed
-PushGateway\GatewayException: no token was made: dev must have 1 to 64 bytes
-PushGateway\GatewayException: no token was made: dev must have 1 to 64 bytes
-PushGateway\GatewayException: no token was made: it cannot carry text that is not UTF-8
+PushGateway\ArgumentException: no token was made: it cannot carry text that is not UTF-8
+PushGateway\ArgumentException: no token was made: it cannot carry anything but arrays, strings, numbers, bools and null
+PushGateway\ArgumentException: no token was made: it cannot carry arrays more than 32 deep
+PushGateway\ArgumentException: no token was made: it cannot carry a number that is infinite or none
+PushGateway\ArgumentException: no token was made: each of groups must have 1 to 1024 bytes
+PushGateway\ArgumentException: no token was made: it has %d bytes, more than the 8192 allowed
+PushGateway\ArgumentException: no token was made: dev must have 1 to 64 bytes
+PushGateway\ArgumentException: no token was made: dev must have 1 to 64 bytes
+PushGateway\ArgumentException: no token was made: it cannot carry text that is not UTF-8
 
 Warning: PushGateway\Gateway::token(): the uid is empty, so no token was made; give a uid that is not '', '0', 0, null, false or [] in %s on line %d
 string(0) ""

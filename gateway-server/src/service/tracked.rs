@@ -19,6 +19,8 @@ const TAKES: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(2);
 /// The longest time for which another node waits for answers before it says how far it has come.
 const SLICE: Duration = Duration::from_millis(500);
+/// How long a query for the answers to a question waits for the question itself, which it may have overtaken.
+const OVERTAKES: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// Gives what is remembered of messages and questions for another process.
@@ -126,12 +128,22 @@ impl Gateway {
         ]))
     }
 
+    /// Waits for a question that comes by another connection than the query for its answers, as those of PHP's futures do.
+    async fn await_question(&self, id: AskId, wait: Duration) -> Result<(), String> {
+        let start = Instant::now();
+        while !self.hub.asks().knows(id) {
+            if start.elapsed() >= wait {
+                return Err(forgotten());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
     /// Waits for the answers to a question from all nodes. A client that has not answered in time is given as null.
     pub(super) async fn replies(&self, id: u64, wait: u32) -> Result<AnswerValue, String> {
-        if !self.hub.asks().knows(AskId(id)) {
-            return Err(forgotten());
-        }
         let (start, wait) = (Instant::now(), Duration::from_millis(wait.into()));
+        self.await_question(AskId(id), wait.min(OVERTAKES)).await?;
         loop {
             let left = wait.saturating_sub(start.elapsed());
             // Nodes answer each other within a time of their own, which may be shorter than that of the question.

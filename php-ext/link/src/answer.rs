@@ -17,6 +17,11 @@ impl QueryAnswer {
         Self { bytes, start }
     }
 
+    /// Bytes of memory that the answer takes.
+    pub(crate) fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The value, which is decoded as it is read.
     pub fn value(&self) -> RawValue<'_> {
         RawValue::new(self.bytes.get(self.start..).unwrap_or_default())

@@ -129,7 +129,7 @@ impl ProtocolDetector<'_> {
         match register {
             Some(register) => self.race(is_open.then_some(bridge), register, patience),
             None if is_open => Ok(Detected::Gateway(bridge)),
-            None => Err(ConnectError::closed()),
+            None => Err(ConnectError::ClosedInHandshake),
         }
     }
 
@@ -202,7 +202,11 @@ impl ProtocolDetector<'_> {
                 Some(ProbeResult::Broken) | None => {}
             }
             if bridge.is_none() && probe.is_none() {
-                return Err(if is_refused { ConnectError::RegisterRefused } else { ConnectError::closed() });
+                return Err(if is_refused {
+                    ConnectError::RegisterRefused
+                } else {
+                    ConnectError::ClosedInHandshake
+                });
             }
         }
     }

@@ -350,16 +350,16 @@ impl Engine {
         self.shared.change(|state| {
             self.queue.collect(&mut state.outgoing);
             state.connected = None;
-            state.status = if self.queue.is_empty() {
-                LinkStatus::Idle
+            if self.queue.is_empty() {
+                state.status = LinkStatus::Idle;
             } else if self.backoff.is_fresh() {
                 self.backoff.next_pause();
-                LinkStatus::Connecting
+                state.status = LinkStatus::Connecting;
             } else {
                 self.retry_at += self.backoff.next_pause();
                 let failures = vec![FailedAttempt { address, reason: ConnectError::Lost(why) }];
-                LinkStatus::Down(Arc::new(Unreachable { failures }))
-            };
+                state.mark_down(Unreachable { failures });
+            }
         });
     }
 
@@ -399,7 +399,7 @@ impl Engine {
             Ok(Established::GatewayWorker(session)) => (Upstream::GatewayWorker(session), 0),
             Err(unreachable) => {
                 self.retry_at = Instant::now() + self.backoff.next_pause();
-                self.shared.change(|state| state.status = LinkStatus::Down(Arc::new(unreachable)));
+                self.shared.change(|state| state.mark_down(unreachable));
                 return;
             }
         };

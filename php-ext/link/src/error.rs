@@ -73,6 +73,37 @@ pub enum LinkError {
         /// Bytes that the caller takes at most.
         most: usize,
     },
+    /// Too many answers wait to be taken for one more to be kept.
+    #[error(
+        "an answer of {length} bytes was given up, as answers of {untaken} bytes are not taken yet, and {most} may wait: \
+         resolve futures, or drop them"
+    )]
+    AnswersUntaken {
+        /// Bytes of the answer.
+        length: usize,
+        /// Bytes of the answers that wait.
+        untaken: usize,
+        /// Bytes of answers that may wait.
+        most: usize,
+    },
+    /// Too many questions are open for one more.
+    #[error(
+        "{open} questions to the gateway at {address} wait for their answer or to be resolved, and that is as many as may"
+    )]
+    TooManyQuestions {
+        /// The target, as its addresses read.
+        address: String,
+        /// The number of open questions.
+        open: usize,
+    },
+    /// The process that has forked this one has asked, and gets the answer.
+    #[error(
+        "the gateway at {address} was asked by the process that has forked this one, which gets the answer"
+    )]
+    AskedByParent {
+        /// The target, as its addresses read.
+        address: String,
+    },
     /// The gateway refused a query.
     #[error("the gateway at {address} refused the call: {message}")]
     Refused {
@@ -95,6 +126,41 @@ pub enum LinkError {
     /// The connection for events was lost.
     #[error(transparent)]
     Worker(#[from] EventsConnLost),
+}
+
+/// What kind of failure an error is, for programs that tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// None of the others: this process has no memory, thread or descriptor for it.
+    Other,
+    /// No gateway could be reached, or its connection was lost.
+    Unreachable,
+    /// A gateway was reached, and has not answered or taken earlier calls in time.
+    Timeout,
+    /// The gateway refused the login or the call.
+    Refused,
+    /// The caller gave something that cannot be sent.
+    Argument,
+    /// What answers is no gateway, or one of another version.
+    Protocol,
+}
+
+impl LinkError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unreachable(unreachable) => unreachable.kind(),
+            Self::TooLarge(_) => ErrorKind::Argument,
+            Self::BufferFull { .. } | Self::NoAnswer { .. } | Self::Silent { .. } => ErrorKind::Timeout,
+            Self::Refused { .. } => ErrorKind::Refused,
+            Self::Unanswered { .. } | Self::Worker(_) => ErrorKind::Unreachable,
+            Self::AnswerTooLarge { .. }
+            | Self::AnswersUntaken { .. }
+            | Self::TooManyQuestions { .. }
+            | Self::AskedByParent { .. }
+            | Self::Thread(_) => ErrorKind::Other,
+        }
+    }
 }
 
 /// The connection for events was lost, for the reason in words; the worker has to join again.
@@ -136,6 +202,11 @@ pub enum ConnectError {
     /// The other side does not speak the bridge, or another version of it.
     #[error("what answers there is no gateway of this version: {0}")]
     NotAGateway(String),
+    /// The other side closed the connection before it had said what it is.
+    #[error(
+        "what answers there is no gateway of this version: the connection was closed during the handshake"
+    )]
+    ClosedInHandshake,
     /// A known service of another kind answers there.
     #[error("{0}")]
     ForeignService(ForeignService),
@@ -163,16 +234,35 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    pub(crate) fn closed() -> Self {
-        Self::NotAGateway("the connection was closed during the handshake".to_owned())
-    }
-
     fn is_about_the_secret(&self) -> bool {
         matches!(self, Self::LoginRefused(_) | Self::RegisterRefused | Self::SecretIsNotText)
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::LoginRefused(_) | Self::RegisterRefused | Self::SecretIsNotText | Self::Unproven => {
+                ErrorKind::Refused
+            }
+            Self::NotAGateway(_) | Self::ForeignService(_) => ErrorKind::Protocol,
+            Self::Io(_)
+            | Self::Tls(_)
+            | Self::Resolve(_)
+            | Self::Timeout(_)
+            | Self::Lost(_)
+            | Self::ClosedInHandshake
+            | Self::Cluster(_) => ErrorKind::Unreachable,
+        }
     }
 }
 
 impl Unreachable {
+    /// What all attempts have failed by; where they differ, the gateway counts as one that cannot be reached.
+    fn kind(&self) -> ErrorKind {
+        let mut kinds = self.failures.iter().map(|failure| failure.reason.kind());
+        let first = kinds.next().unwrap_or(ErrorKind::Unreachable);
+        if kinds.all(|kind| kind == first) { first } else { ErrorKind::Unreachable }
+    }
+
     /// The error that `waited` passed and none of the target's addresses has failed or answered.
     pub(crate) fn timed_out(target: &Target, waited: Duration) -> Self {
         let failure = |address: &Address| FailedAttempt {

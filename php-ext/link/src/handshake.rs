@@ -96,7 +96,7 @@ impl Handshake<'_> {
                 }
             }
             if self.fill(replies)? == 0 {
-                return Err(ConnectError::closed());
+                return Err(ConnectError::ClosedInHandshake);
             }
         }
     }

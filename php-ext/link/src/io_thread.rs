@@ -79,7 +79,7 @@ impl Drop for EndGuard<'_> {
         };
         let failures = self.target.addresses().iter().map(failure).collect();
         self.shared.change(|state| {
-            state.status = LinkStatus::Down(Arc::new(Unreachable { failures }));
+            state.mark_down(Unreachable { failures });
             self.shared.io_thread_ended.store(true, Ordering::Release);
         });
     }

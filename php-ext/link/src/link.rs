@@ -14,8 +14,10 @@ use crate::answer::QueryAnswer;
 use crate::engine::Engine;
 use crate::error::{LinkError, Unreachable};
 use crate::io_thread;
+use crate::later_answers::MAX_QUESTIONS;
 use crate::notice::Notice;
 use crate::poll::Waker;
+use crate::question::Question;
 use crate::shared::{AwaitedQuery, IoThreadState, LinkState, LinkStatus, Shared};
 use crate::sync::{JoinHandle, Mutex, MutexGuard, thread};
 use crate::target::Target;
@@ -255,6 +257,24 @@ impl Link {
                 },
             },
         }
+    }
+
+    /// Sends a query whose answer is taken later, of `most` bytes at most and within `timeout`. This waits, at most for `timeout`,
+    /// only for a first connection or for room in the buffer.
+    pub fn ask(&mut self, query: Query<'_>, timeout: Duration, most: usize) -> Result<Question, LinkError> {
+        self.shared.max_answer.store(most, Ordering::Relaxed);
+        self.encode(Call::Query(query))?;
+        let mut state = self.wait_for_room(timeout)?;
+        if !state.later.has_room() {
+            return Err(LinkError::TooManyQuestions {
+                address: self.target.to_string(),
+                open: MAX_QUESTIONS,
+            });
+        }
+        let seq = self.enqueue(&mut state, true);
+        state.later.expect(seq);
+        self.shared.wake_io_thread(state);
+        Ok(Question::new(Arc::clone(&self.shared), Arc::clone(&self.target), seq, timeout))
     }
 
     /// Waits, at most for `timeout`, until every order is confirmed. Gives what is left when that does not happen.

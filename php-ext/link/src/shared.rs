@@ -9,6 +9,7 @@ use gateway_wire::bridge::frame::MAX_REPLY;
 use crate::address::Address;
 use crate::answer::QueryAnswer;
 use crate::error::{LinkError, Unreachable};
+use crate::later_answers::LaterAnswers;
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::poll::Waker;
 use crate::queue::{Confirmed, UnsentCalls};
@@ -51,6 +52,8 @@ pub(crate) struct LinkState {
     pub(crate) dropped: u64,
     /// The query for whose answer PHP waits.
     pub(crate) awaited: Option<AwaitedQuery>,
+    /// The queries whose answers PHP takes later.
+    pub(crate) later: LaterAnswers,
     /// The notices that PHP has not read yet.
     pub(crate) notices: Notices,
     pub(crate) io_thread: IoThreadState,
@@ -104,6 +107,7 @@ impl Shared {
             resent: 0,
             dropped: 0,
             awaited: None,
+            later: LaterAnswers::default(),
             notices: Notices::default(),
             io_thread: IoThreadState::Awake,
             php_drives: false,
@@ -206,9 +210,17 @@ impl LinkState {
 
     /// Stores the answer, unless PHP has stopped waiting for it.
     pub(crate) fn answer(&mut self, seq: u64, answer: Result<QueryAnswer, LinkError>) {
-        if let Some(awaited) = self.awaited.as_mut().filter(|awaited| awaited.seq == seq) {
-            awaited.answer = Some(answer);
+        match self.awaited.as_mut().filter(|awaited| awaited.seq == seq) {
+            Some(awaited) => awaited.answer = Some(answer),
+            None => self.later.answer(seq, answer),
         }
+    }
+
+    /// Marks the link as down: callers do not wait for it, and nobody waits for answers.
+    pub(crate) fn mark_down(&mut self, why: Unreachable) {
+        let why = Arc::new(why);
+        self.later.fail_all(&why);
+        self.status = LinkStatus::Down(why);
     }
 
     /// Notes what was confirmed.

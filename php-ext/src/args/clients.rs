@@ -33,7 +33,7 @@ impl Argument for ClientOrCurrent {
             return Client::read(value, position).map(|client| Self(client.0));
         }
         worker::current().map(Self).ok_or_else(|| {
-            Failure::Exception(
+            Failure::argument(
                 "the client_id is null, which is the client whose event is being handled, and none is; name the client"
                     .to_owned(),
             )

@@ -27,7 +27,7 @@ impl Argument for JsonObject {
     }
 }
 
-/// An array of any values.
+/// An array of any values; empty when omitted.
 pub(crate) struct ArrayArgument(pub(crate) Zval);
 
 impl Argument for ArrayArgument {
@@ -35,6 +35,10 @@ impl Argument for ArrayArgument {
 
     fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         if value.is_array() { Ok(Self(hold(value))) } else { Err(type_error(position, c"array", value)) }
+    }
+
+    fn when_omitted() -> Option<Self> {
+        Some(Self(Zval::new_array()))
     }
 }
 

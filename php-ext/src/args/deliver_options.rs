@@ -104,5 +104,5 @@ fn kind_of(value: &Zval) -> Result<u8, Failure> {
 }
 
 fn refuse<T>(what: &str) -> Result<T, Failure> {
-    Err(Failure::Exception(format!("the message was not delivered: {what}")))
+    Err(Failure::argument(format!("the message was not delivered: {what}")))
 }

@@ -128,7 +128,7 @@ impl Name {
         let length = self.bytes().len();
         if length > MAX_NAME {
             let word = naming.word();
-            return Err(Failure::Exception(format!(
+            return Err(Failure::argument(format!(
                 "the {word} has {length} bytes, more than the {MAX_NAME} that one may have"
             )));
         }

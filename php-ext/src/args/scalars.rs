@@ -104,6 +104,18 @@ impl Argument for Seconds {
 /// A number of seconds, whole or not; null leaves it to the method.
 pub(crate) struct Timeout(pub(crate) Option<f64>);
 
+impl Timeout {
+    /// Fails for a number that is no time.
+    pub(crate) fn duration(&self) -> Result<Option<Duration>, Failure> {
+        let duration = |seconds| {
+            Duration::try_from_secs_f64(seconds).map_err(|_| {
+                Failure::argument("the time to wait must be 0 seconds or more, and finite".to_owned())
+            })
+        };
+        self.0.map(duration).transpose()
+    }
+}
+
 impl Argument for Timeout {
     const TYPE: DataType = DataType::Double;
     const NULLABLE: bool = true;

@@ -106,7 +106,7 @@ fn array_as_json(value: &Zval) -> Result<HeldString, Failure> {
     // Objects in the array may have run code, and this array may hold their last reference.
     drop(held);
     let json = php_serialize::to_json(serialized.wire()).map_err(|why| {
-        Failure::Exception(format!("the message is an array of which no JSON is made: {why}; encode it"))
+        Failure::argument(format!("the message is an array of which no JSON is made: {why}; encode it"))
     })?;
     unless_thrown(ZendStr::new(&*json, false).into())
 }

@@ -40,7 +40,7 @@ methods! {
 
 fn current(method: &str) -> Result<ClientId, Failure> {
     worker::current().ok_or_else(|| {
-        Failure::Exception(format!(
+        Failure::other(format!(
             "Gateway::{method}() can be called only while an event of a client is handled; name the client in \
              another method, such as sendToClient()"
         ))

@@ -1,7 +1,5 @@
 //! Methods that tell how earlier calls ended: `flush()`, `lastError()` and `stats()`.
 
-use std::time::Duration;
-
 use super::method::methods;
 use crate::args::Timeout;
 use crate::errors;
@@ -12,11 +10,7 @@ use crate::values::{self, PhpArray};
 methods! {
     fn flush(call, timeout: Timeout = null) -> bool {
         let _ = call;
-        let wait = |seconds| {
-            Duration::try_from_secs_f64(seconds)
-                .map_err(|_| Failure::Exception("the time to wait must be 0 seconds or more, and finite".to_owned()))
-        };
-        links::flush(timeout.0.map(wait).transpose()?)
+        links::flush(timeout.duration()?)
     }
 
     fn lastError(call) -> Option<String> {

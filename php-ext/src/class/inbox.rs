@@ -17,18 +17,18 @@ methods! {
         let message = message.wire();
         if message.len() > MAX_MESSAGE {
             let length = message.len();
-            return Err(Failure::Exception(format!(
+            return Err(Failure::argument(format!(
                 "the message was not delivered: it has {length} bytes, more than the {MAX_MESSAGE} that are kept for who is not there"
             )));
         }
         if std::str::from_utf8(message).is_err() {
-            return Err(Failure::Exception(
+            return Err(Failure::argument(
                 "the message was not delivered: it is not UTF-8, as pages get it as text; encode it, as by base64_encode".to_owned(),
             ));
         }
         if let Some(long) = uids.iter().find(|uid| uid.len() > MAX_NAME) {
             let length = long.len();
-            return Err(Failure::Exception(format!(
+            return Err(Failure::argument(format!(
                 "the message was not delivered: the uid has {length} bytes, more than the {MAX_NAME} that one may have"
             )));
         }

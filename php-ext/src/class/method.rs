@@ -8,10 +8,11 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use ext_php_rs::args::{Arg, ArgInfoTables};
+use ext_php_rs::class::RegisteredClass;
 use ext_php_rs::convert::IntoZval;
 use ext_php_rs::exception::PhpException;
 use ext_php_rs::ffi::zend_wrong_parameters_count_error;
-use ext_php_rs::types::Zval;
+use ext_php_rs::types::{ZendClassObject, Zval};
 use ext_php_rs::zend::{ClassEntry, ExecuteData, ExecutorGlobals, run_handler};
 
 use crate::args::Argument;
@@ -132,7 +133,16 @@ impl<'a> MethodCall<'a> {
         unsafe { self.frame.This.u2.num_args }
     }
 
-    fn called_class(&self) -> *mut ClassEntry {
+    /// The Rust part of the object that the method is called on.
+    pub(super) fn object<T: RegisteredClass>(&self) -> Result<&'a T, Failure> {
+        let object = self.frame.This.object().and_then(ZendClassObject::<T>::from_zend_obj);
+        object
+            .map(|object| &**object)
+            .ok_or_else(|| Failure::other("the method has no object of its class".to_owned()))
+    }
+
+    /// The class that the program named.
+    pub(super) fn called_class(&self) -> *mut ClassEntry {
         match self.frame.This.object() {
             Some(object) => object.ce,
             // SAFETY: the frame of a static method holds the class, or null.

@@ -3,8 +3,11 @@
 mod bind;
 mod current;
 mod diagnostics;
+mod future;
 mod gateway_events;
+mod held_call;
 mod inbox;
+mod later;
 mod lists;
 mod method;
 mod proof;
@@ -29,7 +32,7 @@ use crate::{class_entries, ini, values};
 ///
 /// The engine lets a subclass change the arguments only of constructors, so these methods are flagged as constructors. This has
 /// no other effect, since a class notes separately which method is its constructor; but `#[\Override]` does not work for them.
-const OVERRIDDEN_AT_WILL: [&str; 24] = [
+const OVERRIDDEN_AT_WILL: [&str; 25] = [
     "sendToAll",
     "sendToGroup",
     "closeUid",
@@ -52,9 +55,13 @@ const OVERRIDDEN_AT_WILL: [&str; 24] = [
     "inboxOf",
     "forget",
     "flush",
+    "later",
     "lastError",
     "stats",
 ];
+
+/// Methods at which the engine warns, as it does for its own, and of which reflection tells.
+const DEPRECATED: [&str; 2] = ["getAllClientInfo", "getClientInfoByGroup"];
 
 static ARGUMENTS: ShownArguments = ShownArguments::none();
 
@@ -72,6 +79,7 @@ pub(crate) fn register() -> Result<()> {
         token::methods(),
         tracked::methods(),
         inbox::methods(),
+        later::methods(),
         proof::methods(),
         current::methods(),
         diagnostics::methods(),
@@ -81,17 +89,22 @@ pub(crate) fn register() -> Result<()> {
         if OVERRIDDEN_AT_WILL.contains(&name) {
             flags |= MethodFlags::IsConstructor;
         }
+        if DEPRECATED.contains(&name) {
+            flags |= MethodFlags::Deprecated;
+        }
         class = class.method(method, flags);
     }
     class = class
         .property(property(REGISTER_ADDRESS, interned(ini::register_address())))
-        .property(property(SECRET_KEY, interned(ini::secret_key())))
-        .property(property(TOKEN_KEY, interned(ini::token_key())))
+        // Reflection shows these defaults; requests get the values of php.ini when they start.
+        .property(property(SECRET_KEY, interned(b"")))
+        .property(property(TOKEN_KEY, interned(b"")))
         .property(property(CONNECT_TIMEOUT, values::number(ini::connect_timeout())))
         .property(property("persistentConnection", values::boolean(true)))
         .property(property("addressesCacheDisable", values::boolean(false)));
     class.register()?;
-    gateway_events::register()
+    gateway_events::register()?;
+    future::register()
 }
 
 fn property(name: &str, default: Zval) -> ClassProperty {

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::errors::Failure;
 
 pub(super) fn number() -> Result<u64, Failure> {
-    getrandom::u64().map_err(|error| Failure::Exception(format!("no random numbers: {error}")))
+    getrandom::u64().map_err(|error| Failure::other(format!("no random numbers: {error}")))
 }
 
 /// Makes a name of 32 hex digits that nothing else has.

@@ -5,7 +5,6 @@ use gateway_wire::bridge::{Order, Query};
 use super::lists;
 use super::method::methods;
 use crate::args::{ArrayArgument, Client, ClientOrCurrent, GroupOrEverybody, Names, Text};
-use crate::errors::deprecated;
 use crate::links::{order, query};
 use crate::serialize;
 use crate::values::{self, PhpArray};
@@ -45,15 +44,13 @@ methods! {
         lists::sessions_of(call, &group)
     }
 
+    /// Another name of `getAllClientSessions()`, which is deprecated.
     fn getAllClientInfo(call, group: GroupOrEverybody = "") -> PhpArray {
-        deprecated("Method Gateway::getAllClientInfo() is deprecated, use Gateway::getAllClientSessions() instead")?;
         lists::sessions(call, group.groups())
     }
 
+    /// Another name of `getClientSessionsByGroup()`, which is deprecated.
     fn getClientInfoByGroup(call, group: Names) -> PhpArray {
-        deprecated(
-            "Method Gateway::getClientInfoByGroup() is deprecated, use Gateway::getClientSessionsByGroup() instead",
-        )?;
         lists::sessions_of(call, &group)
     }
 }

@@ -33,13 +33,13 @@ methods! {
             once: if once.0 { Some(random::name()?) } else { None },
         };
         let key = call.properties()?.token_key()?;
-        key.mint(&claims).map_err(|error| Failure::Exception(format!("no token was made: {error}")))
+        key.mint(&claims).map_err(|error| Failure::argument(format!("no token was made: {error}")))
     }
 }
 
 fn expiry(ttl: i64) -> Result<u64, Failure> {
     let ttl = u64::try_from(ttl).ok().filter(|ttl| *ttl > 0);
-    let ttl = ttl.ok_or_else(|| Failure::Exception("a token's time must be a second or more".to_owned()))?;
+    let ttl = ttl.ok_or_else(|| Failure::argument("a token's time must be a second or more".to_owned()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     Ok(now.saturating_add(ttl))
 }

@@ -73,7 +73,7 @@ fn within(given: Option<f64>, most: Duration) -> Result<Duration, Failure> {
     let wait = Duration::try_from_secs_f64(seconds).ok().filter(|wait| !wait.is_zero() && *wait <= most);
     wait.ok_or_else(|| {
         let most = most.as_secs_f64();
-        Failure::Exception(format!(
+        Failure::argument(format!(
             "the time for answers must be above 0 and at most Gateway::$connectTimeout, which is {most} seconds"
         ))
     })

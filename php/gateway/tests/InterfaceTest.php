@@ -17,7 +17,7 @@ final class InterfaceTest extends TestCase
         'getAllClientCount', 'getClientCountByGroup', 'destoryClient', 'getAllClientInfo', 'getClientInfoByGroup',
         'setSocketSession',
         'sendToCurrentClient', 'closeCurrentClient', 'destroyCurrentClient', 'destoryCurrentClient', 'setBusinessWorker',
-        'lastError', 'stats',
+        'lastError', 'later', 'stats',
     ];
 
     public function testEveryMethodOfTheClassIsThere(): void

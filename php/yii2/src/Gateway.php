@@ -70,6 +70,7 @@ use yii\web\User;
  * @method array<string, array<mixed>> getAllClientSessions(string|int $group = '')
  * @method array<string, array<mixed>> getClientSessionsByGroup(string|int|array<string|int> $group)
  * @method bool flush(?float $timeout = null)
+ * @method \PushGateway\GatewayFuture later(string $method, array $arguments = [])
  * @method ?string lastError()
  * @method array<string, int|string|null> stats()
  */

@@ -3,6 +3,8 @@
 mod client_info;
 mod gateway_interface;
 mod inbox;
+mod later;
+mod long_running;
 mod notices;
 mod parked_clients;
 mod php_pushes;

@@ -8,6 +8,7 @@ mod cluster;
 mod delivery;
 mod fake_cluster;
 mod hostile;
+mod questions;
 mod reconnect;
 mod server;
 mod silent;
