@@ -48,6 +48,11 @@ ksort($groups, SORT_STRING);
 var_dump($groups === [5 => 5, 'room' => 'room']);
 var_dump(Gateway::getClientIdCountByGroup(), Gateway::getClientCountByGroup(''), Gateway::getClientIdCountByGroup(5));
 var_dump(Gateway::batchGetClientIdCountByGroup(['room', 5, 'none']));
+// The gateway counts so many in several goes.
+$many = array_fill_keys(array_map(fn (int $i) => "none $i", range(1, 3000)), 0);
+array_splice($many, 2500, 0, ['room' => 0]);
+$many = [...array_slice($many, 0, 2500), 'room' => Gateway::getClientIdCountByGroup('room'), ...array_slice($many, 2501)];
+var_dump(Gateway::batchGetClientIdCountByGroup(array_keys($many)) === $many, $many['room'] > 0);
 show('uids', Gateway::getAllGroupUidCount());
 show('clients', Gateway::getAllGroupClientIdCount());
 show('lists', array_map(fn ($uids) => $sorted(array_values($uids)), Gateway::getAllGroupUidList()));
@@ -125,6 +130,8 @@ array(3) {
   ["none"]=>
   int(0)
 }
+bool(true)
+bool(true)
 uids {"5":2,"room":1}
 clients {"5":2,"room":1}
 lists {"5":["007","7"],"room":["007"]}

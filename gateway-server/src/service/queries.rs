@@ -118,11 +118,7 @@ impl Gateway {
                 answers.answer(&self.ids(&hub.clients(scope(groups)).await?));
             }
             Query::ClientCountOfEach { groups } => {
-                let mut counts = Vec::with_capacity(groups.len());
-                for group in names(groups) {
-                    counts.push(hub.count(Some(vec![group])).await?);
-                }
-                answers.answer(&counts);
+                answers.answer(&hub.counts_of(&names(groups)).await?);
             }
             Query::Sessions { groups } => {
                 let sessions: HashMap<_, _> = hub.sessions(scope(groups)).await?.into_iter().collect();

@@ -181,6 +181,10 @@ impl Clients {
         }
     }
 
+    pub(crate) fn counts_of(&self, groups: &[Name]) -> Vec<usize> {
+        groups.iter().map(|group| self.groups.count(group)).collect()
+    }
+
     pub(crate) fn connection_ids(&self, scope: &Scope) -> Vec<u32> {
         self.within(scope).map(|connection| connection.connection_id).collect()
     }
