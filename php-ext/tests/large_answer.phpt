@@ -38,7 +38,8 @@ echo "-- many values that are not what they should be; as a tree they would take
 ask('-1', "\xc0", 100 << 20, $list);
 ask('-1', "\x91\xc0", 50 << 20, $list);
 echo "-- what would take more as values than memory_limit allows\n";
-ask('64M', "\xc4\x0a0123456789", 2 << 20, str_replace('getAllUidList()', 'getClientIdByUid("x")', $list));
+// The table takes twice as much in PHP 8.1. It grows by doubling, and must not do that just below the limit.
+ask(PHP_VERSION_ID < 80200 ? '80M' : '64M', "\xc4\x0a0123456789", 2 << 20, str_replace('getAllUidList()', 'getClientIdByUid("x")', $list));
 echo "-- and what it does allow\n";
 ask('128M', "\xc4\x0a0123456789", 500000, 'echo count(Gateway::getClientIdByUid("x")), "\n";');
 ?>
@@ -52,7 +53,7 @@ at most 400 MB
 the gateway answered with a list in place of a string: extension and server must be of one release
 at most 400 MB
 -- what would take more as values than memory_limit allows
-the gateway's answer takes more memory than the 67108864 bytes of memory_limit; ask for less at once, or count
+the gateway's answer takes more memory than the %d bytes of memory_limit; ask for less at once, or count
 at most 400 MB
 -- and what it does allow
 500000

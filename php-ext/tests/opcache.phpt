@@ -85,7 +85,9 @@ $settings = [
 $first = null;
 foreach ($settings as $what => $ini) {
     if ($ini !== null) {
-        $ini += ['zend_extension' => 'opcache', 'opcache.enable_cli' => 1, 'opcache.jit_buffer_size' => 0,
+        // PHP 8.5 has it without.
+        $ini += extension_loaded('Zend OPcache') ? [] : ['zend_extension' => 'opcache'];
+        $ini += ['opcache.enable_cli' => 1, 'opcache.jit_buffer_size' => 0,
             // Otherwise opcache would leave out scripts as new as these.
             'opcache.file_update_protection' => 0];
     }

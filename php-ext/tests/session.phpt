@@ -47,23 +47,23 @@ $got = Gateway::getSession($id);
 var_dump(serialize($got) === serialize($session), $got['object'] === $got['again']);
 
 echo "-- merging is array_replace_recursive\n";
-$random = new Random\Randomizer(new Random\Engine\Mt19937(7));
-function anything(Random\Randomizer $random, int $depth): mixed
+mt_srand(7);
+function anything(int $depth): mixed
 {
-    if ($depth > 0 && $random->getInt(0, 2) > 0) {
+    if ($depth > 0 && mt_rand(0, 2) > 0) {
         $array = [];
-        for ($i = $random->getInt(0, 5); $i > 0; $i--) {
-            $key = ['a', 'b', 'c', '0', 1, 2, '03', -4][$random->getInt(0, 7)];
-            $array[$key] = anything($random, $depth - 1);
+        for ($i = mt_rand(0, 5); $i > 0; $i--) {
+            $key = ['a', 'b', 'c', '0', 1, 2, '03', -4][mt_rand(0, 7)];
+            $array[$key] = anything($depth - 1);
         }
         return $array;
     }
-    return [null, false, true, 0, -17, 2.5, 1e100, '', 'text', "\0\xfe", new Cart([1]), Suit::Hearts][$random->getInt(0, 11)];
+    return [null, false, true, 0, -17, 2.5, 1e100, '', 'text', "\0\xfe", new Cart([1]), Suit::Hearts][mt_rand(0, 11)];
 }
 $differences = 0;
 for ($i = 0; $i < 500; $i++) {
-    $old = (array) anything($random, 4);
-    $changes = (array) anything($random, 4);
+    $old = (array) anything(4);
+    $changes = (array) anything(4);
     $shared = new Cart(['shared']);
     if ($i % 3 === 0) {
         $old['one'] = $shared;

@@ -46,11 +46,11 @@ echo "done\n";
 --EXPECTF--
 the end
 
-Warning: PHP Request Shutdown: 3 calls could not be delivered to the gateway at tcp://ADDRESS: Can not connect to tcp://ADDRESS Connection refused. Check that %s in Unknown on line 0
+Warning: %s: 3 calls could not be delivered to the gateway at tcp://ADDRESS: Can not connect to tcp://ADDRESS Connection refused. Check that %s in Unknown on line 0
 in time 0
 the end
 
-Warning: PHP Request Shutdown: 3 calls could not be delivered to the gateway at tcp://ADDRESS: Can not connect to tcp://ADDRESS Connection refused. Check that %s in Unknown on line 0
+Warning: %s: 3 calls could not be delivered to the gateway at tcp://ADDRESS: Can not connect to tcp://ADDRESS Connection refused. Check that %s in Unknown on line 0
 in time 0
 -- when only the answer is late nothing is said, and the process's end gives it another chance
 done
