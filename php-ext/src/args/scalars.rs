@@ -19,7 +19,8 @@ impl Argument for SendRaw {
 
     fn read(value: &Zval, position: u32) -> Result<Self, Failure> {
         if value.is_null() || value.is_bool() || value.is_long() || value.is_double() || value.is_string() {
-            return Ok(Self(value.coerce_to_bool()));
+            // PHP 8.5 warns of NAN.
+            return unless_thrown(Self(value.coerce_to_bool()));
         }
         Err(type_error(position, c"bool", value))
     }
