@@ -16,6 +16,8 @@
 #   make autobahn      the Autobahn websocket test suite with all its messages; takes about six minutes
 #   make test-install  install the extension in each of its three ways, into a temporary directory
 #   make test-roots    build and test on a new Debian 12 (PHP 8.2) and a new Debian 13 (PHP 8.4); as root
+#   make test-php-versions  the extension's tests on every PHP from 8.1 to 8.5 that can be had, thread-safe (ZTS) and not, each built once;
+#                      `make test` has 8.2 and 8.4 of these. ARGS=--readme writes the table in both READMEs, ARGS=8.2-zts tries one
 #   make test-threads  the extension in the threads of a thread-safe PHP, which is built once; ARGS=8.2-zts-asan names another
 #   make valgrind      run the extension's tests under valgrind
 #   make asan-php      run them on PHPs with assertions, thread-safe (ZTS) and not, all built with AddressSanitizer; builds those PHPs once
@@ -44,7 +46,7 @@ PHP_TESTS := test-php test-originals test-yii2 test-browser test-cluster test-cl
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build sbom deb pecl check clean
+.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build sbom deb pecl check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
 demo build adversaries autobahn test-install bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask deb: \
@@ -119,8 +121,13 @@ test-roots:
 	@scripts/setup roots || true
 	@scripts/test-roots
 
+test-php-versions:
+	@scripts/setup php
+	$(CARGO) build --quiet --locked -p gateway-server
+	@GATEWAY_SERVER=$(DEBUG)/gateway-server scripts/test-php-versions $(ARGS)
+
 test-threads:
-	@scripts/setup asan-php
+	@scripts/setup php
 	$(CARGO) build --quiet --locked -p gateway-server
 	@scripts/test-threads $(ARGS)
 
@@ -130,7 +137,7 @@ valgrind:
 	GATEWAY_SERVER=$(DEBUG)/gateway-server GATEWAY_SO=$(DEBUG)/libgateway.so scripts/valgrind-phpt
 
 asan-php:
-	@scripts/setup asan-php
+	@scripts/setup php
 	$(CARGO) build --quiet --locked -p gateway-server
 	GATEWAY_SERVER=$(DEBUG)/gateway-server scripts/asan-phpt
 
