@@ -35,6 +35,7 @@
 #   make deb           a Debian package of the server, in target/deb/
 #   make sbom          what server and extension are made of, CycloneDX's JSON, in target/sbom/; the packages have it too
 #   make pecl          the extension's package for `pecl install`, in target/pecl/
+#   make pie-binaries  the extension's binaries for PIE, one for each PHP that can be had, in target/pie/; each is tried
 #   make check         formatting, lints and the arrows between modules only
 #   make clean         remove what was built
 
@@ -46,7 +47,7 @@ PHP_TESTS := test-php test-originals test-yii2 test-browser test-cluster test-cl
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build sbom deb pecl check clean
+.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build sbom deb pecl pie-binaries check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
 demo build adversaries autobahn test-install bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask deb: \
@@ -183,6 +184,11 @@ sbom:
 pecl:
 	@scripts/setup pecl
 	@scripts/pecl
+
+pie-binaries:
+	@scripts/setup php
+	$(CARGO) build --quiet --locked -p gateway-server
+	@GATEWAY_SERVER=$(DEBUG)/gateway-server scripts/pie-binaries $(ARGS)
 
 check:
 	@scripts/setup check
