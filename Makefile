@@ -19,7 +19,7 @@
 #   make test-php-versions  the extension's tests on every PHP from 8.1 to 8.5 that can be had, thread-safe (ZTS) and not, each built once;
 #                      `make test` has 8.2 and 8.4 of these. ARGS=--readme writes the table in both READMEs, ARGS=8.2-zts tries one
 #   make test-threads  the extension in the threads of a thread-safe PHP, which is built once; ARGS=8.2-zts-asan names another
-#   make valgrind      run the extension's tests under valgrind
+#   make valgrind      run the extension's tests under valgrind, on this machine's PHP and on a thread-safe (ZTS) one, which is built once
 #   make asan-php      run them on PHPs with assertions, thread-safe (ZTS) and not, all built with AddressSanitizer; builds those PHPs once
 #   make bench         load on the server, beside others (scripts/bench-peers gets them); writes docs/performance.md
 #   make bench-upgrades  servers with up to 100,000 clients are upgraded over and over under load, and nobody notices; ARGS=tls runs one
@@ -136,6 +136,8 @@ valgrind:
 	@scripts/setup valgrind
 	$(CARGO) build --quiet --workspace --locked
 	GATEWAY_SERVER=$(DEBUG)/gateway-server GATEWAY_SO=$(DEBUG)/libgateway.so scripts/valgrind-phpt
+	@scripts/setup php
+	GATEWAY_SERVER=$(DEBUG)/gateway-server scripts/valgrind-phpt --zts
 
 asan-php:
 	@scripts/setup php
