@@ -36,7 +36,10 @@ final class Packages
     {
     }
 
-    /** Takes a package in, with all that it needs. What only its tests need may be missing. */
+    /**
+     * Takes a package in, with all that it needs; of what its tests are run with, that may be missing which it only suggests to
+     * others.
+     */
     public function add(string $folder, bool $isTested = false): void
     {
         $composer = self::read($folder);
@@ -51,7 +54,7 @@ final class Packages
             $this->require($name, true);
         }
         foreach (array_keys($isTested ? $composer['require-dev'] ?? [] : []) as $name) {
-            $this->require($name, false);
+            $this->require($name, !isset($composer['suggest'][$name]));
         }
     }
 
@@ -79,14 +82,15 @@ final class Packages
         }
         $this->seen[$name] = true;
         $folder = str_starts_with($name, 'push-gateway/') ? $this->sibling($name) : $this->foreign($name);
-        $of_debian = self::ofDebian($name);
+        $ofDebian = self::ofDebian($name);
         if ($name === 'yiisoft/yii2' && $folder !== null) {
             $this->files[] = is_file("$folder/Yii.php") ? "$folder/Yii.php" : "$folder/framework/Yii.php";
         } elseif ($folder !== null) {
             $this->add($folder);
-        } elseif ($of_debian !== null) {
-            $this->files[] = $of_debian;
-        } elseif ($isNeeded) {
+        } elseif ($ofDebian !== null) {
+            $this->files[] = $ofDebian;
+        } elseif ($isNeeded && !str_starts_with($name, 'symfony/polyfill-')) {
+            // PHP has by itself what the polyfills have.
             $this->missing[] = $name;
         }
     }
@@ -102,27 +106,50 @@ final class Packages
         return null;
     }
 
-    /** Finds a package of others where php/vendor has it, or a variable names it, such as YIISOFT_DI_PATH. */
+    /**
+     * Finds a package of others where a variable names its place, or where php/vendor has it. YII3_PATH is a folder with `di`,
+     * `definitions` and others, and SYMFONY_PATH a checkout of symfony/symfony.
+     */
     private function foreign(string $name): ?string
     {
-        $variable = $name === 'yiisoft/yii2' ? 'YII2_PATH' : strtoupper(strtr($name, '/-', '__')) . '_PATH';
-        $named = getenv($variable);
-        if (is_string($named) && $named !== '') {
-            return $named;
+        [$vendor, $package] = explode('/', $name);
+        if ($name === 'yiisoft/yii2') {
+            $named = self::variable('YII2_PATH');
+        } else {
+            $folder = self::variable(['yiisoft' => 'YII3_PATH', 'symfony' => 'SYMFONY_PATH'][$vendor] ?? '');
+            $named = $folder === null ? null : "$folder/" . ($vendor === 'symfony' ? self::ofSymfony($package) : $package);
         }
-        $installed = __DIR__ . "/vendor/$name";
+        foreach ([$named, __DIR__ . "/vendor/$name"] as $place) {
+            if ($place !== null && is_dir($place)) {
+                return $place;
+            }
+        }
 
-        return is_dir($installed) ? $installed : null;
+        return null;
+    }
+
+    /** The folder of a package in a checkout of symfony/symfony. */
+    private static function ofSymfony(string $package): string
+    {
+        $words = strtr(ucwords($package, '-'), ['-' => '']);
+
+        return 'src/Symfony/' . (str_ends_with($words, 'Contracts') ? 'Contracts/' . substr($words, 0, -9) : "Component/$words");
+    }
+
+    private static function variable(string $name): ?string
+    {
+        $value = $name === '' ? false : getenv($name);
+
+        return is_string($value) && $value !== '' ? $value : null;
     }
 
     private static function ofDebian(string $name): ?string
     {
         [$vendor, $package] = explode('/', $name);
-        $words = strtr(ucwords($package, '-'), ['-' => '']);
         $file = match (true) {
             $name === 'psr/http-factory' => 'Psr/Http/Message/factory-autoload.php',
             $vendor === 'psr' => 'Psr/' . strtr(ucwords($package, '-'), ['Http-' => 'Http/', '-' => '']) . '/autoload.php',
-            $vendor === 'symfony' => "Symfony/Component/$words/autoload.php",
+            $vendor === 'symfony' => substr(self::ofSymfony($package), strlen('src/')) . '/autoload.php',
             default => '',
         };
 
