@@ -23,12 +23,15 @@ use PushGateway\Test\FakeGateway;
  *     fake://default                    nothing is sent, for tests
  *
  * Several addresses are separated by commas. What stands before the `@` of the others is the server's secret_key. Options follow
- * the `?`, or stand in an array beside `dsn`: `secretKey`, `secretKeyFile`, `tokenKey`, `tokenKeyFile`, `connectTimeout` in
- * seconds, and `onError`, which is `throw` or `log`.
+ * the `?`, or stand in an array beside `dsn`: `operationsToken`, `operationsTokenFile`, `secretKey`, `secretKeyFile`,
+ * `tokenKey`, `tokenKeyFile`, `connectTimeout` in seconds, and `onError`, which is `throw` or `log`.
  */
 final class GatewayFactory
 {
-    private const OPTIONS = ['secretKey', 'secretKeyFile', 'tokenKey', 'tokenKeyFile', 'connectTimeout', 'onError'];
+    private const OPTIONS = [
+        'operationsToken', 'operationsTokenFile', 'secretKey', 'secretKeyFile', 'tokenKey', 'tokenKeyFile', 'connectTimeout',
+        'onError',
+    ];
 
     /**
      * @param string|array<string, mixed> $dsn the DSN, or an array that has it as `dsn`, and options, of which null is none
@@ -66,7 +69,7 @@ final class GatewayFactory
         if ($parts['scheme'] === 'http' || $parts['scheme'] === 'https') {
             return new HttpGateway(
                 $transport ?? "$parts[scheme]://$hosts$path",
-                $transport === null && $secret !== '' ? $secret : null,
+                $transport === null ? self::operationsToken($options, $secret) : null,
                 self::key($options, 'secretKey'),
                 ...$common
             );
@@ -93,6 +96,17 @@ final class GatewayFactory
                 . 'the server by a DSN such as http://127.0.0.1:1239.'
             ),
         };
+    }
+
+    /** @param array<mixed> $options */
+    private static function operationsToken(array $options, string $ofDsn): ?string
+    {
+        $given = self::key($options, 'operationsToken');
+        if ($given !== null && $ofDsn !== '') {
+            throw new InvalidConfiguration('The operations token stands in the DSN and in an option. Keep one.');
+        }
+
+        return $ofDsn !== '' ? $ofDsn : $given;
     }
 
     /** @return string|list<string>|null */

@@ -180,6 +180,21 @@ final class HttpBackendTest extends TestCase
         ];
     }
 
+    public function testAServerThatIsReplacedIsAskedAgain(): void
+    {
+        $replaced = '{"error": {"code": "replaced", "message": "ask again"}}';
+        $this->assertSame(5, $this->backend([$replaced, $replaced, '{"result": 5}'])->call('getAllUidCount', []));
+        $this->assertCount(3, $this->requests);
+        $this->requests = [];
+        try {
+            $this->backend([$replaced])->call('getAllUidCount', []);
+            $this->fail('it was answered');
+        } catch (CallFailed $e) {
+            $this->assertSame('getAllUidCount: ask again (replaced)', $e->getMessage());
+        }
+        $this->assertCount(8, $this->requests);
+    }
+
     public function testAProofIsCompared(): void
     {
         $client = '7f00000104d6a3f1c2b4';

@@ -131,11 +131,15 @@ class Gateway extends Component
     /** The `operations_token` of the server, for {@see $operationsUrl}. */
     public ?string $operationsToken = null;
 
+    /** The path or alias of a file whose first line is that token. */
+    public ?string $operationsTokenFile = null;
+
     private ?StreamTransport $transport = null;
 
     public function init(): void
     {
         parent::init();
+        $this->operationsToken = $this->readKey('operationsToken', $this->operationsToken, $this->operationsTokenFile);
         if ($this->operationsUrl !== null) {
             $this->transport = $this->makeTransport($this->operationsUrl);
         }

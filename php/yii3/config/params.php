@@ -8,6 +8,8 @@ declare(strict_types=1);
 return [
     'push-gateway/gateway' => [
         'dsn' => $_ENV['GATEWAY_DSN'] ?? 'gateway://default',
+        'operationsToken' => null,
+        'operationsTokenFile' => null,
         'secretKey' => null,
         'secretKeyFile' => null,
         'tokenKey' => null,

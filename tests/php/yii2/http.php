@@ -12,7 +12,10 @@ Yii::setAlias('@PushGateway/Yii2', __DIR__ . '/../../../php/yii2/src');
 [, $client, $proof] = $argv;
 new yii\console\Application(['id' => 'test', 'basePath' => __DIR__, 'runtimePath' => sys_get_temp_dir()]);
 $url = 'http://' . getenv('GATEWAY_OPERATIONS');
-$gateway = new Gateway(['operationsUrl' => $url, 'operationsToken' => 'token', 'tokenKey' => 'key of tokens']);
+$file = tempnam(sys_get_temp_dir(), 'token');
+file_put_contents($file, "token\n");
+$gateway = new Gateway(['operationsUrl' => $url, 'operationsTokenFile' => $file, 'tokenKey' => 'key of tokens']);
+unlink($file);
 
 $say = function (string $what, callable $call): void {
     try {

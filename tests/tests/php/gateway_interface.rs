@@ -1,6 +1,7 @@
 //! The interface of the composer package `gateway`: each of its implementations does the same with a real server.
 
-use gateway_tests::{GatewayContract, Greeted, Server, skip, store_folder};
+use anyhow::Context as _;
+use gateway_tests::{Client, GatewayContract, Greeted, Server, run_script, skip, store_folder};
 use tokio::process::Command;
 
 const SECRET: &str = "a secret of the register port";
@@ -24,6 +25,7 @@ const BEYOND_GATEWAY_CLIENT: [&str; 11] = [
 
 fn prepared(command: &mut Command, store: &std::path::Path) {
     command.args(["--operations", "127.0.0.1:0", "--store"]).arg(store);
+    command.arg("--register-unix").arg(store.with_extension("sock"));
     command.env("GATEWAY_SECRET_KEY", SECRET).env("GATEWAY_TOKEN_KEY", TOKEN_KEY);
     command.env("GATEWAY_OPERATIONS_TOKEN", OPERATIONS_TOKEN);
 }
@@ -64,6 +66,19 @@ async fn by_the_extension_over_tcp() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn by_the_extension_over_a_unix_socket() -> anyhow::Result<()> {
+    let dsn = |server: &Server| {
+        let place = server.unix.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        format!("extension://{}@{place}?tokenKey={TOKEN_KEY}", escaped(SECRET))
+    };
+    let contract = run("by_the_extension_over_a_unix_socket", dsn).await?;
+    let Some(contract) = contract else { return Ok(()) };
+    assert_eq!(contract.class, r"PushGateway\ExtensionGateway");
+    assert_eq!(contract.unsupported, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
 async fn by_http() -> anyhow::Result<()> {
     let dsn = |server: &Server| {
         let operations = server.operations.map(|address| address.to_string()).unwrap_or_default();
@@ -72,6 +87,41 @@ async fn by_http() -> anyhow::Result<()> {
     let Some(contract) = run("by_http", dsn).await? else { return Ok(()) };
     assert_eq!(contract.class, r"PushGateway\HttpGateway");
     assert_eq!(contract.unsupported, Vec::<String>::new());
+    Ok(())
+}
+
+/// Requests of one process while others take over: each message comes once and in order, and no call fails.
+#[tokio::test]
+async fn by_http_through_upgrades() -> anyhow::Result<()> {
+    if let Some(missing) = GatewayContract::missing()? {
+        skip("by_http_through_upgrades", &missing);
+        return Ok(());
+    }
+    let mut server = Server::start(&["--operations", "127.0.0.1:0"]).await?;
+    let mut client = Client::connect(server.websocket).await?;
+    let (folder, id) = (tempfile::tempdir()?, client.id.to_string());
+    let dsn = format!("http://{}", server.operations.context("a port")?);
+    let stop = folder.path().join("stop");
+    let place = stop.display().to_string();
+    let sending =
+        tokio::spawn(async move { run_script("packages/numbers.php", &[&dsn, &id, &place], "").await });
+    let mut received = 0;
+    for _ in 0..5 {
+        let upgraded = server.upgrade().await?;
+        anyhow::ensure!(upgraded["clients"] == 1, "{upgraded}");
+        // Some come behind it.
+        let wanted = received + 20;
+        while received < wanted {
+            received += 1;
+            assert_eq!(client.text().await?, received.to_string());
+        }
+    }
+    std::fs::write(&stop, "")?;
+    let sent: usize = sending.await??.parse()?;
+    while received < sent {
+        received += 1;
+        assert_eq!(client.text().await?, received.to_string());
+    }
     Ok(())
 }
 

@@ -231,7 +231,7 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
                 "token without key: InvalidConfigException: A token has to be signed",
                 "token of a short secret: InvalidConfigException: Whoever has a token could find out a secretKey of fewer than 16",
                 "proof: NotSupportedException: Only the extension gateway can check the proof of a client_id. Install it, or use connect tokens instead.",
-                "kind: NotSupportedException: Only the extension gateway can choose text or binary for one message. Install it, or leave $binary out.",
+                "kind: NotSupportedException: Only the extension gateway and the HTTP API can choose text or binary for one message. Leave $binary out.",
             ),
         };
         assert!(others[0].starts_with(no_key), "{others:?}");

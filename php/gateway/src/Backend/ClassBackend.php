@@ -69,7 +69,7 @@ final class ClassBackend implements Backend
         }
         if (array_pop($arguments) !== null) {
             throw new UnsupportedCall(
-                'Only the extension gateway can choose text or binary for one message. Install it, or leave $binary out.'
+                'Only the extension gateway and the HTTP API can choose text or binary for one message. Leave $binary out.'
             );
         }
 
@@ -100,7 +100,7 @@ final class ClassBackend implements Backend
             return $this->invoke($spelling, ...$arguments);
         }
         if (in_array($method, self::BEYOND_GATEWAY_CLIENT, true)) {
-            throw new UnsupportedCall("Only the extension gateway has $method(). Install it.");
+            throw new UnsupportedCall("Only the extension gateway has $method(), and the HTTP API of the server.");
         }
         throw new UnsupportedCall("$this->class has no $method().");
     }

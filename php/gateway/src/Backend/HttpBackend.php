@@ -93,6 +93,13 @@ final class HttpBackend implements Backend
     private const BATCH = 1000;
 
     /**
+     * The first and the last pause, in microseconds, before a request is made again that has come too late for an upgraded
+     * server.
+     */
+    private const FIRST_PAUSE = 5_000;
+    private const LAST_PAUSE = 320_000;
+
+    /**
      * @param Transport $transport requests to the operations port
      * @param float $timeout for how many seconds a call waits at most
      * @param string|null $tokenKey the key of connect tokens
@@ -264,14 +271,21 @@ final class HttpBackend implements Backend
         } catch (\JsonException $e) {
             throw new CallFailed("What is sent over HTTP has to be UTF-8, in plain values: {$e->getMessage()}", 0, $e);
         }
-        $answer = $this->transport->post($path, $json, $wait);
-        $read = json_decode($answer->body, true);
-        if (!is_array($read)) {
-            $begin = substr(preg_replace('/[^\x20-\x7e]+/', ' ', $answer->body) ?? '', 0, 80);
-            throw new CallFailed("The answer, with the status $answer->status, is not that of gateway-server's HTTP API: $begin");
+        for ($pause = self::FIRST_PAUSE;; $pause *= 2) {
+            $answer = $this->transport->post($path, $json, $wait);
+            $read = json_decode($answer->body, true);
+            if (!is_array($read)) {
+                $begin = substr(preg_replace('/[^\x20-\x7e]+/', ' ', $answer->body) ?? '', 0, 80);
+                throw new CallFailed(
+                    "The answer, with the status $answer->status, is not that of gateway-server's HTTP API: $begin"
+                );
+            }
+            // Another process has taken over, and this one has done nothing.
+            if (($read['error']['code'] ?? null) !== 'replaced' || $pause > self::LAST_PAUSE) {
+                return $read;
+            }
+            usleep($pause);
         }
-
-        return $read;
     }
 
     /** @param array<mixed> $answer */

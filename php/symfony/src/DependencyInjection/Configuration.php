@@ -18,6 +18,8 @@ final class Configuration implements ConfigurationInterface
         $settings = $root->children();
         $dsn = $settings->scalarNode('dsn')->cannotBeEmpty()->defaultValue('%env(GATEWAY_DSN)%');
         $dsn->info('such as gateway://127.0.0.1:1238');
+        $settings->scalarNode('operations_token')->defaultNull()->info('the operations_token of gateway-server, for http:');
+        $settings->scalarNode('operations_token_file')->defaultNull()->info('a file whose first line that is');
         $settings->scalarNode('secret_key')->defaultNull()->info('the secret_key of gateway-server');
         $settings->scalarNode('secret_key_file')->defaultNull()->info('a file whose first line that is');
         $settings->scalarNode('token_key')->defaultNull()->info('the key of connect tokens');

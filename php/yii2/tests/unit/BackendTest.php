@@ -90,7 +90,7 @@ final class BackendTest extends TestCase
                 $gateway->$send(...$arguments, ...['binary' => false]);
                 $this->fail("$send has sent");
             } catch (NotSupportedException $e) {
-                $this->assertStringContainsString('Only the extension gateway can choose', $e->getMessage());
+                $this->assertStringContainsString('can choose text or binary for one message', $e->getMessage());
             }
         }
         $this->assertSame([], OldClient::$calls);
@@ -109,7 +109,7 @@ final class BackendTest extends TestCase
                 $gateway->$call(...$arguments);
                 $this->fail("$call has been called");
             } catch (NotSupportedException $e) {
-                $this->assertSame("Only the extension gateway has $call(). Install it.", $e->getMessage());
+                $this->assertSame("Only the extension gateway has $call(), and the HTTP API of the server.", $e->getMessage());
             }
         }
         $this->assertSame([], OldClient::$calls);
