@@ -71,7 +71,7 @@ final class StreamTransportTest extends TestCase
             (new StreamTransport($url))->post('/api/x', '{}', 0.3);
             $this->fail('it has answered');
         } catch (CallFailed $e) {
-            $this->assertStringStartsWith("$url: ", $e->getMessage());
+            $this->assertSame("$url: the answer did not come in time.", $e->getMessage());
         }
         $this->assertLessThan(5, microtime(true) - $began);
     }
@@ -106,8 +106,16 @@ final class StreamTransportTest extends TestCase
         $address = (string) stream_socket_get_name($socket, false);
         fclose($socket);
         $this->expectException(CallFailed::class);
-        $this->expectExceptionMessage("http://$address: ");
+        $this->expectExceptionMessage("http://$address: Connection refused");
         (new StreamTransport("http://$address"))->post('/api/x', '{}', 5);
+    }
+
+    public function testAConnectionThatEndsIsSaid(): void
+    {
+        $url = $this->answering('');
+        $this->expectException(CallFailed::class);
+        $this->expectExceptionMessage("$url: the connection has ended without an answer.");
+        (new StreamTransport($url))->post('/api/x', '{}', 30);
     }
 
     /** @dataProvider wrong */

@@ -53,7 +53,8 @@ final class StreamTransport implements Transport
         error_clear_last();
         $stream = @fopen($this->url . $path, 'r', false, $context);
         if ($stream === false) {
-            throw new CallFailed("$this->url: " . self::reason(error_get_last()['message'] ?? ''));
+            $message = error_get_last()['message'] ?? '';
+            throw new CallFailed("$this->url: " . self::reason($message, microtime(true) >= $deadline));
         }
         try {
             return new Answer($this->status($stream), $this->body($stream, $deadline));
@@ -99,15 +100,16 @@ final class StreamTransport implements Transport
     }
 
     /** Why PHP could not open the address, without the address, which the text has before. */
-    private static function reason(string $message): string
+    private static function reason(string $message, bool $isLate): string
     {
         $parts = explode('): ', $message, 2);
+        $why = preg_replace('/^failed to open stream: /i', '', $parts[1] ?? $message);
 
         return match (true) {
             !ini_get('allow_url_fopen') => 'php.ini has allow_url_fopen off; give the gateway a PSR-18 client',
-            isset($parts[1]) => $parts[1],
-            $message !== '' => $message,
-            default => 'no answer',
+            $why !== 'HTTP request failed!' && $why !== '' && $why !== null => $why,
+            $isLate => 'the answer did not come in time.',
+            default => 'the connection has ended without an answer.',
         };
     }
 }

@@ -9,16 +9,20 @@ use PushGateway\Yii2\Translation;
 /** Tells a gateway that is away from one that refuses, by the words of the exception that a call has thrown. */
 final class FailedCall
 {
-    /** What the extension and workerman/gatewayclient say of a secret that is not the gateway's. */
+    /** What the extension, workerman/gatewayclient and the HTTP API say of a secret that is not the gateway's. */
     private const SECRET = [
         'the gateway refused the login',
         'as it does when the secret is wrong',
         'takes only a secret that is UTF-8',
         'getAllGatewayAddressesFromRegister fail',
+        '(unauthorized)',
     ];
-    private const REFUSED = ['refused the call'];
-    private const SILENT = ['did not answer within', 'has said nothing for', 'was not answered'];
-    private const AWAY = ['can not connect to', 'connection close tcp://'];
+    private const REFUSED = ['refused the call', '(refused)'];
+    private const SILENT = ['did not answer within', 'has said nothing for', 'was not answered', 'did not come in time'];
+    private const AWAY = [
+        'can not connect to', 'connection close tcp://', 'Connection refused', 'actively refused', 'getaddrinfo for',
+        'has ended without an answer',
+    ];
 
     /** Gives a sentence that says what the gateway has done. The exception's own words say why. */
     public static function describe(\Exception $thrown): string

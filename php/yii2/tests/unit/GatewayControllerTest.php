@@ -246,6 +246,11 @@ final class GatewayControllerTest extends TestCase
             ['getAllGatewayAddressesFromRegister fail. tcp://127.0.0.1:1238 return false', $secret],
             ['the gateway at tcp://127.0.0.1:1238 refused the call: it has no store', 'The push gateway refuses the call.'],
             ['the gateway at tcp://127.0.0.1:1238 did not answer within 3 s', 'The push gateway does not answer.'],
+            ['http://127.0.0.1:1239: Connection refused', $away],
+            ['http://127.0.0.1:1239: the connection has ended without an answer.', $away],
+            ['sendToUid: the token is wrong (unauthorized)', $secret],
+            ['deliverToUid: it has no store (refused)', 'The push gateway refuses the call.'],
+            ['http://127.0.0.1:1239: the answer did not come in time.', 'The push gateway does not answer.'],
             ['client_id "x" is invalid', 'The push gateway has not done it.'],
         ];
     }
