@@ -5,6 +5,9 @@ declare(strict_types=1);
 namespace PushGateway\Tests;
 
 use PHPUnit\Framework\TestCase as UnitTest;
+use Psr\EventDispatcher\EventDispatcherInterface;
+use PushGateway\Event\MessageReceipt;
+use PushGateway\Event\MessageUndelivered;
 use PushGateway\Test\SignedWebhook;
 use PushGateway\Webhook\Failure;
 use PushGateway\Webhook\Webhook;
@@ -64,6 +67,31 @@ final class WebhookTest extends UnitTest
         $this->assertSame('msg_1', $notices->id);
         $this->assertSame(SignedWebhook::RECEIPTS, $notices->receipts);
         $this->assertSame(SignedWebhook::UNDELIVERED, $notices->undelivered);
+    }
+
+    public function testListenersAreToldOfEachNotice(): void
+    {
+        $dispatcher = new class implements EventDispatcherInterface {
+            /** @var list<array<string, mixed>> */
+            public array $told = [];
+
+            public function dispatch(object $event): object
+            {
+                $this->told[] = ['class' => $event::class] + get_object_vars($event);
+                if (count($this->told) === 4) {
+                    throw new \DomainException('enough');
+                }
+
+                return $event;
+            }
+        };
+        $notices = (new Webhook(SignedWebhook::SECRET))->verify(SignedWebhook::BODY, SignedWebhook::headers(SignedWebhook::BODY));
+        $notices->dispatch($dispatcher);
+        $expected = array_map(fn (array $notice) => ['class' => MessageReceipt::class] + $notice, SignedWebhook::RECEIPTS);
+        $expected[] = ['class' => MessageUndelivered::class] + SignedWebhook::UNDELIVERED[0];
+        $this->assertSame($expected, $dispatcher->told);
+        $this->expectException(\DomainException::class);
+        $notices->dispatch($dispatcher);
     }
 
     public function testATypeThatIsNotKnownHasNoNotices(): void

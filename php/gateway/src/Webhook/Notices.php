@@ -4,6 +4,10 @@ declare(strict_types=1);
 
 namespace PushGateway\Webhook;
 
+use Psr\EventDispatcher\EventDispatcherInterface;
+use PushGateway\Event\MessageReceipt;
+use PushGateway\Event\MessageUndelivered;
+
 /**
  * The notices of the inbox that one webhook brings. A webhook that was not answered with success comes again, so that each notice
  * may come more than once.
@@ -52,6 +56,17 @@ final class Notices
             array_map(self::receipt(...), self::objects($data, 'receipts')),
             array_map(self::undelivered(...), self::objects($data, 'undelivered')),
         );
+    }
+
+    /** Tells listeners of each notice. What one of them throws ends that, so that the webhook is answered with failure and comes again. */
+    public function dispatch(EventDispatcherInterface $events): void
+    {
+        foreach ($this->receipts as $receipt) {
+            $events->dispatch(new MessageReceipt(...$receipt));
+        }
+        foreach ($this->undelivered as $message) {
+            $events->dispatch(new MessageUndelivered(...$message));
+        }
     }
 
     /**
