@@ -25,7 +25,7 @@ final class Packages
     /** @var list<string> */
     public array $missing = [];
 
-    /** @var array<string, string> folders by the namespaces whose classes they have */
+    /** @var array<string, list<string>> folders by the namespaces whose classes they have */
     private array $folders = [];
 
     /** @var list<string> files that load classes by themselves */
@@ -45,7 +45,7 @@ final class Packages
         $composer = self::read($folder);
         $autoload = $composer['autoload']['psr-4'] ?? [];
         foreach ($autoload + ($isTested ? $composer['autoload-dev']['psr-4'] ?? [] : []) as $namespace => $path) {
-            $this->folders[$namespace] = rtrim("$folder/$path", '/');
+            $this->folders[$namespace][] = rtrim("$folder/$path", '/');
         }
         foreach ($composer['autoload']['files'] ?? [] as $file) {
             $this->files[] = "$folder/$file";
@@ -62,11 +62,13 @@ final class Packages
     {
         krsort($this->folders);
         spl_autoload_register(function (string $class): void {
-            foreach ($this->folders as $namespace => $folder) {
-                $file = $folder . '/' . strtr(substr($class, strlen($namespace)), '\\', '/') . '.php';
-                if (str_starts_with($class, $namespace) && is_file($file)) {
-                    require $file;
-                    return;
+            foreach ($this->folders as $namespace => $folders) {
+                foreach (str_starts_with($class, $namespace) ? $folders : [] as $folder) {
+                    $file = $folder . '/' . strtr(substr($class, strlen($namespace)), '\\', '/') . '.php';
+                    if (is_file($file)) {
+                        require $file;
+                        return;
+                    }
                 }
             }
         });
@@ -108,7 +110,7 @@ final class Packages
 
     /**
      * Finds a package of others where a variable names its place, or where php/vendor has it. YII3_PATH is a folder with `di`,
-     * `definitions` and others, and SYMFONY_PATH a checkout of symfony/symfony.
+     * `definitions` and others, PSR_PATH one with `log` and others, and SYMFONY_PATH a checkout of symfony/symfony.
      */
     private function foreign(string $name): ?string
     {
@@ -116,7 +118,8 @@ final class Packages
         if ($name === 'yiisoft/yii2') {
             $named = self::variable('YII2_PATH');
         } else {
-            $folder = self::variable(['yiisoft' => 'YII3_PATH', 'symfony' => 'SYMFONY_PATH'][$vendor] ?? '');
+            $variables = ['psr' => 'PSR_PATH', 'symfony' => 'SYMFONY_PATH', 'yiisoft' => 'YII3_PATH'];
+            $folder = self::variable($variables[$vendor] ?? '');
             $named = $folder === null ? null : "$folder/" . ($vendor === 'symfony' ? self::ofSymfony($package) : $package);
         }
         foreach ([$named, __DIR__ . "/vendor/$name"] as $place) {
@@ -133,7 +136,11 @@ final class Packages
     {
         $words = strtr(ucwords($package, '-'), ['-' => '']);
 
-        return 'src/Symfony/' . (str_ends_with($words, 'Contracts') ? 'Contracts/' . substr($words, 0, -9) : "Component/$words");
+        return 'src/Symfony/' . match (true) {
+            str_ends_with($words, 'Contracts') => 'Contracts/' . substr($words, 0, -strlen('Contracts')),
+            str_ends_with($words, 'Bundle') => "Bundle/$words",
+            default => "Component/$words",
+        };
     }
 
     private static function variable(string $name): ?string
