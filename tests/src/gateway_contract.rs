@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
+use tokio::process::Command;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{Client, root, run_script};
+use crate::{Client, php_of_the_machine, root, soon};
 
 /// What came of a run.
 pub struct GatewayContract {
@@ -53,15 +54,19 @@ impl GatewayContract {
         Ok((!output.status.success()).then(|| format!("php/autoload.php finds no {}", missing.trim())))
     }
 
-    /// Runs it by the extension, HTTP or GatewayClient, as the DSN says; all methods must do what they promise.
+    /// Runs it by the extension, HTTP or GatewayClient, as the DSN says, or by Yii 2's component, whose settings stand as JSON behind `yii2:`. All
+    /// methods must do what they promise.
     pub async fn run(dsn: &str, websocket: SocketAddr) -> anyhow::Result<Self> {
         let mut clients = Vec::new();
         for _ in 0..MESSAGES.len() {
             clients.push(Client::connect(websocket).await?);
         }
         let ids: Vec<_> = clients.iter().map(|client| client.id.to_string()).collect();
-        let arguments: Vec<_> = std::iter::once(dsn).chain(ids.iter().map(String::as_str)).collect();
-        let printed = run_script("packages/contract.php", &arguments, "").await?;
+        let mut php = Command::from(php_of_the_machine()?);
+        php.arg(root().join("tests/php/packages/contract.php")).arg(dsn).args(ids).kill_on_drop(true);
+        let output = soon("PHP", php.output()).await??;
+        let (printed, complaints) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+        anyhow::ensure!(output.status.success() && complaints.is_empty(), "{dsn}: {printed} {complaints}");
         let (class, token, unsupported) = serde_json::from_str(&printed)?;
         let done = Self { class, token, unsupported };
         for (client, messages) in clients.iter_mut().zip(MESSAGES) {

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace PushGateway\Yii2;
 
+use PushGateway\GatewayInterface;
 use PushGateway\Yii2\console\GatewayController;
 use PushGateway\Yii2\debug\GatewayPanel;
 use Yii;
@@ -12,8 +13,9 @@ use yii\base\BootstrapInterface;
 use yii\base\Module;
 
 /**
- * Adds the commands `yii gateway/…` to console applications, and the panel to the debugger where there is one. Yii's composer
- * plugin runs it. Without the plugin name it in the application's `bootstrap`, before the debugger.
+ * Adds the commands `yii gateway/…` to console applications, the panel to the debugger where there is one, and the component to
+ * Yii's container as `PushGateway\GatewayInterface`. Yii's composer plugin runs it. Without the plugin name it in the
+ * application's `bootstrap`, before the debugger.
  */
 class Bootstrap implements BootstrapInterface
 {
@@ -21,6 +23,9 @@ class Bootstrap implements BootstrapInterface
 
     public function bootstrap($app): void
     {
+        if (!Yii::$container->has(GatewayInterface::class)) {
+            Yii::$container->setSingleton(GatewayInterface::class, fn (): ComponentGateway => new ComponentGateway());
+        }
         if ($app instanceof \yii\console\Application) {
             $app->controllerMap[self::ID] ??= GatewayController::class;
         }

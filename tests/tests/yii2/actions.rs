@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use gateway_tests::{Greeted, Page, PhpPeer, Server, eventually, extension, root, skip, soon, store_folder};
+use gateway_tests::{
+    GatewayContract, Greeted, Page, PhpPeer, Server, eventually, extension, root, skip, soon, store_folder,
+};
 use gateway_wire::token::{Claims, TokenKey};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -319,6 +321,38 @@ async fn the_fake_keeps_deliveries_as_the_server_does() -> anyhow::Result<()> {
     let output = soon("PHP", php.output()).await??;
     let said = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     assert_eq!(said, ("42\n".to_owned(), String::new()));
+    Ok(())
+}
+
+/// The component does what every other implementation of the interface does.
+#[tokio::test]
+async fn the_component_is_a_gateway_to_inject() -> anyhow::Result<()> {
+    const TEST: &str = "the_component_is_a_gateway_to_inject";
+    if let Some(reason) = Page::Yii2.missing() {
+        skip(TEST, reason);
+        return Ok(());
+    }
+    if let Some(missing) = GatewayContract::missing()? {
+        skip(TEST, &missing);
+        return Ok(());
+    }
+    let folder = store_folder()?;
+    for over_http in [false, true] {
+        let store = folder.path().join(over_http.to_string());
+        let server = Server::start_with(|command| {
+            command.args(["--operations", "127.0.0.1:0", "--store"]).arg(store);
+        })
+        .await?;
+        let operations = format!("http://{}", server.operations.context("a port")?);
+        let settings = if over_http {
+            json!({"operationsUrl": operations, "tokenKey": "key"})
+        } else {
+            json!({"registerAddress": server.register[0].to_string(), "tokenKey": "key"})
+        };
+        let contract = GatewayContract::run(&format!("yii2:{settings}"), server.websocket).await?;
+        assert_eq!(contract.class, r"PushGateway\Yii2\ComponentGateway");
+        assert_eq!(contract.unsupported, Vec::<String>::new());
+    }
     Ok(())
 }
 
