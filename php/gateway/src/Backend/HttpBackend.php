@@ -166,6 +166,9 @@ final class HttpBackend implements Backend
             if ($value === null) {
                 continue;
             }
+            if ($name === 'session') {
+                self::checkSession((array) $value);
+            }
             $named[$name] = match (true) {
                 // PHP does not tell an empty array from an empty object.
                 $name === 'session' && $value === [] => new \stdClass(),
@@ -176,6 +179,21 @@ final class HttpBackend implements Backend
         }
 
         return $named;
+    }
+
+    /**
+     * Refuses what JSON would make something else of.
+     *
+     * @param array<mixed> $session
+     */
+    private static function checkSession(array $session): void
+    {
+        array_walk_recursive($session, function (mixed $value, string|int $key): void {
+            if ($value !== null && !is_scalar($value)) {
+                $type = get_debug_type($value);
+                throw new CallFailed("A session has plain values alone over HTTP, and \"$key\" is $type.");
+            }
+        });
     }
 
     private static function inFormsOfClass(string $method, mixed $result): mixed
