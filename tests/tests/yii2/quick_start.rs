@@ -272,6 +272,33 @@ fn a_handler_that_is_missing_or_comes_late_keeps_no_page_from_connecting() -> an
     on_default_ports(TEST, async || a_page_connects_whatever_its_handlers_are(&application, &blocks).await)
 }
 
+/// An application that has named the folder `php` since there was one package goes on, with the same classes, aliases and commands.
+#[test]
+fn the_folder_of_all_packages_is_one_package() -> anyhow::Result<()> {
+    let Some(application) = Application::of("the_folder_of_all_packages_is_one_package")? else {
+        return Ok(());
+    };
+    let run = |lines: &str| done(&mut application.shell(lines));
+    run(&format!("composer config repositories.push-gateway path {CHECKOUT}/php"))?;
+    run("composer require push-gateway/yii2-gateway:@dev")?;
+    run(r#"php -r '
+        require "vendor/autoload.php";
+        require "vendor/yiisoft/yii2/Yii.php";
+        $classes = ["GatewayFactory", "Webhook\\Webhook", "Worker\\Command", "Yii2\\Gateway", "Yii2\\test\\FakeInbox"];
+        foreach ($classes as $class) {
+            class_exists("PushGateway\\$class") || exit("there is no $class");
+        }
+        $extension = (require "vendor/yiisoft/extensions.php")["push-gateway/yii2-gateway"];
+        class_exists($extension["bootstrap"]) || exit("there is no bootstrap");
+        is_file($extension["alias"]["@PushGateway/Yii2"] . "/Gateway.php") || exit("the alias leads nowhere");
+        is_file((new PushGateway\Yii2\GatewayAsset())->sourcePath . "/gateway.global.js") || exit("the asset leads nowhere");
+        touch("all-is-there");
+    '"#)?;
+    assert!(application.path("all-is-there").exists());
+    assert!(application.path("vendor/bin/gateway-worker").exists());
+    Ok(())
+}
+
 /// The packages come from git repositories of their own, which are made as the page says.
 #[test]
 fn the_packages_come_from_a_git_server() -> anyhow::Result<()> {
