@@ -43,7 +43,7 @@ echo microtime(true) - $begun < 5 ? "in time\n" : "late\n";
 
 echo "-- a handler that throws keeps the process\n";
 $stuck = new GatewayTest\Stuck;
-// PHP's log is a file, since PHP 8.1 has closed its standard error when the last is said.
+// In PHP 8.1 the log is a file, since its standard error is closed when the last is said.
 $log = tempnam(sys_get_temp_dir(), 'gateway');
 echo Php::run('
     set_error_handler(function (int $level, string $text): bool { throw new ErrorException($text); });
@@ -55,7 +55,8 @@ echo Php::run('
     }
     restore_error_handler();
 ', [
-    'gateway.register_address' => $stuck->address, 'gateway.flush_timeout' => 0, 'gateway.connect_timeout' => 0.5, 'error_log' => $log,
+    'gateway.register_address' => $stuck->address, 'gateway.flush_timeout' => 0, 'gateway.connect_timeout' => 0.5,
+    'error_log' => PHP_VERSION_ID < 80200 ? $log : '',
 ]);
 echo preg_replace('/^\[.*?\] /m', '', file_get_contents($log));
 unlink($log);

@@ -38,8 +38,9 @@ echo "-- many values that are not what they should be; as a tree they would take
 ask('-1', "\xc0", 100 << 20, $list);
 ask('-1', "\x91\xc0", 50 << 20, $list);
 echo "-- what would take more as values than memory_limit allows\n";
-// The table takes twice as much in PHP 8.1. It grows by doubling, and must not do that just below the limit.
-ask(PHP_VERSION_ID < 80200 ? '80M' : '64M', "\xc4\x0a0123456789", 2 << 20, str_replace('getAllUidList()', 'getClientIdByUid("x")', $list));
+// In PHP 8.1 the table takes twice as much, and in debug builds the values. It grows by doubling, which must not exceed the limit at once.
+$limit = PHP_VERSION_ID < 80200 || PHP_DEBUG ? '80M' : '64M';
+ask($limit, "\xc4\x0a0123456789", 2 << 20, str_replace('getAllUidList()', 'getClientIdByUid("x")', $list));
 echo "-- and what it does allow\n";
 ask('128M', "\xc4\x0a0123456789", 500000, 'echo count(Gateway::getClientIdByUid("x")), "\n";');
 ?>
