@@ -421,7 +421,9 @@ abstract class AbstractGateway implements GatewayInterface
             $this->log($method, $to, $e);
             throw $e;
         } catch (\Exception $e) {
-            $failure = new CallFailed("$method: {$e->getMessage()}", 0, $e);
+            // GatewayClient's exceptions have no kinds.
+            $kind = $e instanceof GatewayException ? (int) $e->getCode() : 0;
+            $failure = new CallFailed("$method: {$e->getMessage()}", $kind, $e);
             $this->log($method, $to, $failure);
             throw $failure;
         }

@@ -129,27 +129,32 @@ final class HttpBackendTest extends TestCase
     }
 
     /** @dataProvider bad */
-    public function testABadAnswerIsAFailure(string $method, string $answer, string $complaint): void
+    public function testABadAnswerIsAFailure(string $method, string $answer, string $complaint, int $kind): void
     {
         $arguments = ['deliverToUid' => ['ann', 'm'], 'isOnline' => ['7f00000104d6a3f1c2b4']];
         $this->expectException(CallFailed::class);
+        $this->expectExceptionCode($kind);
         $this->expectExceptionMessage($complaint);
         $this->backend([$answer])->call($method, $arguments[$method]);
     }
 
-    /** @return array<string, array{string, string, string}> */
+    /** @return array<string, array{string, string, string, int}> */
     public static function bad(): array
     {
         return [
-            'an error' => ['isOnline', '{"error": {"code": "busy", "message": "ask later"}}', 'isOnline: ask later (busy)'],
-            'a page' => ['isOnline', "<html>\n\x01 of a proxy", "is not that of gateway-server's HTTP API: <html>  of a proxy"],
-            'nothing' => ['isOnline', '', "is not that of gateway-server's HTTP API"],
-            'another service' => ['isOnline', '{"ok": true}', "is not that of gateway-server's HTTP API"],
-            'a list' => ['isOnline', '[1]', "is not that of gateway-server's HTTP API"],
+            'an error' => ['isOnline', '{"error": {"code": "busy", "message": "ask later"}}', 'isOnline: ask later (busy)', 3],
+            'a token' => ['isOnline', '{"error": {"code": "unauthorized", "message": "no"}}', 'isOnline: no (unauthorized)', 3],
+            'a time' => ['isOnline', '{"error": {"code": "timeout", "message": "late"}}', 'isOnline: late (timeout)', 2],
+            'another error' => ['isOnline', '{"error": {"code": "new", "message": "x"}}', 'isOnline: x (new)', 0],
+            'a page' => ['isOnline', "<html>\n\x01 of a proxy", "gateway-server's HTTP API: <html>  of a proxy", 5],
+            'nothing' => ['isOnline', '', "is not that of gateway-server's HTTP API", 5],
+            'another service' => ['isOnline', '{"ok": true}', "is not that of gateway-server's HTTP API", 5],
+            'a list' => ['isOnline', '[1]', "is not that of gateway-server's HTTP API", 5],
             'one of several' => ['deliverToUid', '{"results": [{"error": {"code": "refused", "message": "full"}}]}',
-                'deliverToUid: full (refused)'],
-            'all of several' => ['deliverToUid', '{"error": {"code": "invalid", "message": "no"}}', 'deliverToUid: no (invalid)'],
-            'fewer' => ['deliverToUid', '{"results": []}', "is not that of gateway-server"],
+                'deliverToUid: full (refused)', 3],
+            'all of several' => ['deliverToUid', '{"error": {"code": "invalid", "message": "no"}}',
+                'deliverToUid: no (invalid)', 4],
+            'fewer' => ['deliverToUid', '{"results": []}', "is not that of gateway-server", 5],
         ];
     }
 
@@ -161,6 +166,7 @@ final class HttpBackendTest extends TestCase
             $this->fail('it was sent');
         } catch (CallFailed | UnsupportedCall | InvalidConfiguration $e) {
             $this->assertNotSame('', $e->getMessage());
+            $this->assertSame($e instanceof CallFailed ? CallFailed::ARGUMENT : 0, $e->getCode());
         }
         $this->assertSame([], $this->requests);
     }

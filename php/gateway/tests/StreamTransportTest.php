@@ -72,6 +72,7 @@ final class StreamTransportTest extends TestCase
             $this->fail('it has answered');
         } catch (CallFailed $e) {
             $this->assertSame("$url: the answer did not come in time.", $e->getMessage());
+            $this->assertSame(CallFailed::TIMEOUT, $e->getCode());
         }
         $this->assertLessThan(5, microtime(true) - $began);
     }
@@ -107,6 +108,7 @@ final class StreamTransportTest extends TestCase
         fclose($socket);
         $this->expectException(CallFailed::class);
         $this->expectExceptionMessage("http://$address: Connection refused");
+        $this->expectExceptionCode(CallFailed::UNREACHABLE);
         (new StreamTransport("http://$address"))->post('/api/x', '{}', 5);
     }
 

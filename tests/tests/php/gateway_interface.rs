@@ -1,7 +1,7 @@
 //! The interface of the composer package `gateway`: each of its implementations does the same with a real server.
 
 use anyhow::Context as _;
-use gateway_tests::{Client, GatewayContract, Greeted, Server, run_script, skip, store_folder};
+use gateway_tests::{Client, GatewayContract, Greeted, Server, free_port, run_script, skip, store_folder};
 use tokio::process::Command;
 
 const SECRET: &str = "a secret of the register port";
@@ -87,6 +87,37 @@ async fn by_http() -> anyhow::Result<()> {
     let Some(contract) = run("by_http", dsn).await? else { return Ok(()) };
     assert_eq!(contract.class, r"PushGateway\HttpGateway");
     assert_eq!(contract.unsupported, Vec::<String>::new());
+    Ok(())
+}
+
+/// The kinds of failures have the same numbers over HTTP as with the extension: 1 is unreachable, 3 refused and 4 a wrong argument.
+#[tokio::test]
+async fn a_failure_tells_its_kind() -> anyhow::Result<()> {
+    if let Some(missing) = GatewayContract::missing()? {
+        skip("a_failure_tells_its_kind", &missing);
+        return Ok(());
+    }
+    let folder = store_folder()?;
+    let server = Server::start_with(|command| prepared(command, &folder.path().join("inbox"))).await?;
+    let client = Client::connect(server.websocket).await?;
+    let (register, nobody) = (server.register[0], free_port()?);
+    let operations = server.operations.context("a port")?;
+    let extension = [
+        format!("extension://{nobody}"),
+        format!("extension://wrong@{register}"),
+        format!("extension://{}@{register}", escaped(SECRET)),
+    ];
+    let http = [
+        format!("http://{nobody}"),
+        format!("http://wrong@{operations}"),
+        format!("http://{}@{operations}", escaped(OPERATIONS_TOKEN)),
+    ];
+    let id = client.id.to_string();
+    for dsns in [extension, http] {
+        let arguments = [&[id.as_str()][..], &dsns.each_ref().map(String::as_str)[..]].concat();
+        let kinds = run_script("packages/failures.php", &arguments, "").await?;
+        assert_eq!(kinds, "1 3 true 4", "{dsns:?}");
+    }
     Ok(())
 }
 

@@ -86,6 +86,24 @@ final class HttpBackend implements Backend
         'getAllClientIdList', 'getClientIdListByGroup', 'getAllUidList', 'getUidListByGroup', 'getAllGroupIdList',
     ];
 
+    /** What the error codes of the API mean. */
+    private const KINDS = [
+        'stopped' => CallFailed::UNREACHABLE,
+        'replaced' => CallFailed::UNREACHABLE,
+        'timeout' => CallFailed::TIMEOUT,
+        'upgrading' => CallFailed::TIMEOUT,
+        'unauthorized' => CallFailed::REFUSED,
+        'from_a_page' => CallFailed::REFUSED,
+        'foreign_host' => CallFailed::REFUSED,
+        'refused' => CallFailed::REFUSED,
+        'busy' => CallFailed::REFUSED,
+        'invalid' => CallFailed::ARGUMENT,
+        'too_large' => CallFailed::ARGUMENT,
+        'unknown_operation' => CallFailed::PROTOCOL,
+        'not_plain' => CallFailed::PROTOCOL,
+        'answer_too_large' => CallFailed::PROTOCOL,
+    ];
+
     /** The longest wait for the answers of pages, in seconds, that the API takes. */
     private const LONGEST_ASK = 8.0;
 
@@ -191,7 +209,7 @@ final class HttpBackend implements Backend
         array_walk_recursive($session, function (mixed $value, string|int $key): void {
             if ($value !== null && !is_scalar($value)) {
                 $type = get_debug_type($value);
-                throw new CallFailed("A session has plain values alone over HTTP, and \"$key\" is $type.");
+                throw self::wrong("A session has plain values alone over HTTP, and \"$key\" is $type.");
             }
         });
     }
@@ -229,10 +247,10 @@ final class HttpBackend implements Backend
     private function deliver(string|int|array $uid, string $message, array $options = []): string
     {
         $id = $options['id'] ?? bin2hex(random_bytes(16));
-        $id = is_string($id) || is_int($id) ? (string) $id : throw new CallFailed('deliverToUid: the id is no text.');
+        $id = is_string($id) || is_int($id) ? (string) $id : throw self::wrong('deliverToUid: the id is no text.');
         $unknown = array_diff_key($options, array_flip(['id', 'ttl', 'replace', 'new_device', 'binary']));
         if ($unknown !== []) {
-            throw new CallFailed('deliverToUid: there is no option "' . array_key_first($unknown) . '".');
+            throw self::wrong('deliverToUid: there is no option "' . array_key_first($unknown) . '".');
         }
         $given = array_filter(['id' => $id] + $options, fn (mixed $value) => $value !== null);
         if (isset($given['replace']) && is_int($given['replace'])) {
@@ -247,7 +265,7 @@ final class HttpBackend implements Backend
             $results = $answer['results'] ?? null;
             if (!is_array($results) || count($results) !== count($batch)) {
                 $this->result($answer, 'deliverToUid');
-                throw new CallFailed('deliverToUid: the answer is not that of gateway-server.');
+                throw new CallFailed('deliverToUid: the answer is not that of gateway-server.', CallFailed::PROTOCOL);
             }
             foreach ($results as $result) {
                 $this->result((array) $result, 'deliverToUid');
@@ -271,7 +289,7 @@ final class HttpBackend implements Backend
     {
         $session = $serialized === '' ? [] : @unserialize($serialized, ['allowed_classes' => false]);
         if (!is_array($session)) {
-            throw new CallFailed('setSocketSession: the session is not a serialized array.');
+            throw self::wrong('setSocketSession: the session is not a serialized array.');
         }
 
         return $this->asked('setSession', [$clientId, $session]) ?? true;
@@ -287,7 +305,7 @@ final class HttpBackend implements Backend
             $flags = JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_PRESERVE_ZERO_FRACTION;
             $json = json_encode($content === [] ? new \stdClass() : $content, $flags);
         } catch (\JsonException $e) {
-            throw new CallFailed("What is sent over HTTP has to be UTF-8, in plain values: {$e->getMessage()}", 0, $e);
+            throw self::wrong("What is sent over HTTP has to be UTF-8, in plain values: {$e->getMessage()}");
         }
         for ($pause = self::FIRST_PAUSE;; $pause *= 2) {
             $answer = $this->transport->post($path, $json, $wait);
@@ -295,7 +313,8 @@ final class HttpBackend implements Backend
             if (!is_array($read)) {
                 $begin = substr(preg_replace('/[^\x20-\x7e]+/', ' ', $answer->body) ?? '', 0, 80);
                 throw new CallFailed(
-                    "The answer, with the status $answer->status, is not that of gateway-server's HTTP API: $begin"
+                    "The answer, with the status $answer->status, is not that of gateway-server's HTTP API: $begin",
+                    CallFailed::PROTOCOL
                 );
             }
             // Another process has taken over, and this one has done nothing.
@@ -312,12 +331,18 @@ final class HttpBackend implements Backend
         if (isset($answer['error'])) {
             $error = (array) $answer['error'];
             $text = fn (string $key) => is_string($error[$key] ?? null) ? $error[$key] : '';
-            throw new CallFailed("$method: {$text('message')} ({$text('code')})");
+            $kind = self::KINDS[$text('code')] ?? 0;
+            throw new CallFailed("$method: {$text('message')} ({$text('code')})", $kind);
         }
         if (!array_key_exists('result', $answer)) {
-            throw new CallFailed("$method: the answer is not that of gateway-server's HTTP API.");
+            throw new CallFailed("$method: the answer is not that of gateway-server's HTTP API.", CallFailed::PROTOCOL);
         }
 
         return $answer['result'];
+    }
+
+    private static function wrong(string $why): CallFailed
+    {
+        return new CallFailed($why, CallFailed::ARGUMENT);
     }
 }

@@ -6,6 +6,7 @@ namespace PushGateway\Http;
 
 use Psr\Http\Client\ClientExceptionInterface;
 use Psr\Http\Client\ClientInterface;
+use Psr\Http\Client\NetworkExceptionInterface;
 use Psr\Http\Message\RequestFactoryInterface;
 use Psr\Http\Message\StreamFactoryInterface;
 use PushGateway\Exception\CallFailed;
@@ -42,11 +43,13 @@ final class Psr18Transport implements Transport
             while (!$stream->eof()) {
                 $body .= $stream->read(65536);
                 if (strlen($body) > self::MAX_ANSWER) {
-                    throw new CallFailed("$this->url: the answer has more than " . self::MAX_ANSWER . ' bytes.');
+                    $why = "$this->url: the answer has more than " . self::MAX_ANSWER . ' bytes.';
+                    throw new CallFailed($why, CallFailed::PROTOCOL);
                 }
             }
         } catch (ClientExceptionInterface $e) {
-            throw new CallFailed("$this->url: {$e->getMessage()}", 0, $e);
+            $kind = $e instanceof NetworkExceptionInterface ? CallFailed::UNREACHABLE : 0;
+            throw new CallFailed("$this->url: {$e->getMessage()}", $kind, $e);
         }
 
         return new Answer($response->getStatusCode(), $body);

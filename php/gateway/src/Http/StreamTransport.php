@@ -54,7 +54,9 @@ final class StreamTransport implements Transport
         $stream = @fopen($this->url . $path, 'r', false, $context);
         if ($stream === false) {
             $message = error_get_last()['message'] ?? '';
-            throw new CallFailed("$this->url: " . self::reason($message, microtime(true) >= $deadline));
+            $isLate = microtime(true) >= $deadline;
+            $kind = $isLate ? CallFailed::TIMEOUT : CallFailed::UNREACHABLE;
+            throw new CallFailed("$this->url: " . self::reason($message, $isLate), $kind);
         }
         try {
             return new Answer($this->status($stream), $this->body($stream, $deadline));
@@ -70,16 +72,17 @@ final class StreamTransport implements Transport
         while (!feof($stream)) {
             $left = $deadline - microtime(true);
             if ($left <= 0) {
-                throw new CallFailed("$this->url: the answer did not come in time.");
+                throw new CallFailed("$this->url: the answer did not come in time.", CallFailed::TIMEOUT);
             }
             stream_set_timeout($stream, (int) $left, (int) (($left - (int) $left) * 1e6));
             $part = fread($stream, 65536);
             if ($part === false || stream_get_meta_data($stream)['timed_out']) {
-                throw new CallFailed("$this->url: the answer did not come in time.");
+                throw new CallFailed("$this->url: the answer did not come in time.", CallFailed::TIMEOUT);
             }
             $body .= $part;
             if (strlen($body) > self::MAX_ANSWER) {
-                throw new CallFailed("$this->url: the answer has more than " . self::MAX_ANSWER . ' bytes.');
+                $why = "$this->url: the answer has more than " . self::MAX_ANSWER . ' bytes.';
+                throw new CallFailed($why, CallFailed::PROTOCOL);
             }
         }
 
