@@ -28,15 +28,15 @@ final class StreamTransportTest extends TestCase
     }
 
     /** Starts a server that gives one connection these bytes, and waits until it listens. */
-    private function answering(string $bytes, string $then = 'close'): string
+    private function answering(string $bytes, string $then = 'close', ?string $certificate = null): string
     {
-        $script = __DIR__ . '/one-answer.php';
+        $command = [PHP_BINARY, __DIR__ . '/one-answer.php', base64_encode($bytes), $then];
         $pipes = [];
-        $server = proc_open([PHP_BINARY, $script, base64_encode($bytes), $then], [1 => ['pipe', 'w']], $pipes);
+        $server = proc_open([...$command, ...(array) $certificate], [1 => ['pipe', 'w']], $pipes);
         $this->assertIsResource($server);
         [$this->server, $this->printed] = [$server, $pipes[1]];
 
-        return 'http://' . trim((string) fgets($pipes[1]));
+        return ($certificate === null ? 'http' : 'https') . '://' . trim((string) fgets($pipes[1]));
     }
 
     public function testARequestHasTypeAndToken(): void
@@ -97,6 +97,37 @@ final class StreamTransportTest extends TestCase
             (new StreamTransport($url))->post('/api/x', '{}', 60);
         } finally {
             ini_set('memory_limit', (string) $limit);
+        }
+    }
+
+    public function testACertificateIsChecked(): void
+    {
+        if (!extension_loaded('openssl')) {
+            $this->markTestSkipped('PHP has no openssl');
+        }
+        $key = openssl_pkey_new(['private_key_bits' => 2048]);
+        $this->assertNotFalse($key);
+        $config = (string) tempnam(sys_get_temp_dir(), 'openssl');
+        $file = (string) tempnam(sys_get_temp_dir(), 'certificate');
+        try {
+            file_put_contents($config, "[req]\ndistinguished_name=d\n[d]\n[v3]\nsubjectAltName=IP:127.0.0.1\n");
+            $options = ['config' => $config, 'x509_extensions' => 'v3', 'digest_alg' => 'sha256'];
+            $request = openssl_csr_new(['commonName' => '127.0.0.1'], $key, $options);
+            $signed = openssl_csr_sign($request, null, $key, 2, $options);
+            $this->assertTrue(openssl_x509_export($signed, $certificate) && openssl_pkey_export($key, $private));
+            file_put_contents($file, $certificate . $private);
+            $answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+            $url = $this->answering($answer, 'close', $file);
+            $this->assertSame('{}', (new StreamTransport($url, null, ['cafile' => $file]))->post('/api/x', '{}', 20)->body);
+            $this->tearDown();
+            $url = $this->answering($answer, 'close', $file);
+            $this->expectException(CallFailed::class);
+            $this->expectExceptionCode(CallFailed::UNREACHABLE);
+            $this->expectExceptionMessage('certificate verify failed');
+            (new StreamTransport($url))->post('/api/x', '{}', 20);
+        } finally {
+            unlink($config);
+            unlink($file);
         }
     }
 

@@ -7,10 +7,16 @@ namespace PushGateway\Http;
 use PushGateway\Exception\CallFailed;
 use PushGateway\Exception\InvalidConfiguration;
 
-/** Makes requests by PHP's own streams, so that it needs no extension but openssl for https. Each has a connection of its own. */
+/**
+ * Makes requests over PHP's own sockets, so that it needs no extension but openssl for https, and no setting of php.ini. Each
+ * request has a connection of its own.
+ */
 final class StreamTransport implements Transport
 {
     private readonly string $url;
+    private readonly string $socket;
+    private readonly string $host;
+    private readonly string $path;
 
     /**
      * @param string $url where the operations port is, such as `http://127.0.0.1:1239`
@@ -22,97 +28,92 @@ final class StreamTransport implements Transport
         #[\SensitiveParameter] private readonly ?string $token = null,
         private readonly array $tls = [],
     ) {
-        if (preg_match('~^https?://[^/?#\s@]+(/[^?#\s]*)?\z~', $url) !== 1) {
+        $form = '~^(?<scheme>https?)://(?<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?<port>\d{1,5}))?(?<path>/[!-}]*)?\z~';
+        if (preg_match($form, $url, $parts) !== 1 || preg_match('/[?#]/', $parts['path'] ?? '') === 1) {
             throw new InvalidConfiguration("$url is no address such as http://127.0.0.1:1239");
         }
         if ($token !== null && preg_match('/^[\x21-\x7e]+\z/', $token) !== 1) {
             throw new InvalidConfiguration('The operations token is empty, or has bytes that no header takes.');
         }
+        $isSecure = $parts['scheme'] === 'https';
+        $port = ($parts['port'] ?? '') !== '' ? $parts['port'] : ($isSecure ? '443' : '80');
         $this->url = rtrim($url, '/');
+        $this->socket = ($isSecure ? 'ssl://' : 'tcp://') . "$parts[host]:$port";
+        $this->host = $parts['host'] . (($parts['port'] ?? '') === '' ? '' : ":$port");
+        $this->path = rtrim($parts['path'] ?? '', '/');
     }
 
     public function post(string $path, string $json, float $timeout): Answer
     {
         $deadline = microtime(true) + $timeout;
-        $header = ['Content-Type: application/json', 'Accept: application/json', 'Connection: close'];
-        if ($this->token !== null) {
-            $header[] = "Authorization: Bearer $this->token";
-        }
-        $context = stream_context_create([
-            'http' => [
-                'method' => 'POST',
-                'header' => $header,
-                'content' => $json,
-                'timeout' => $timeout,
-                'protocol_version' => 1.1,
-                'follow_location' => 0,
-                'ignore_errors' => true,
-            ],
-            'ssl' => $this->tls,
-        ]);
-        error_clear_last();
-        $stream = @fopen($this->url . $path, 'r', false, $context);
-        if ($stream === false) {
-            $message = error_get_last()['message'] ?? '';
-            $isLate = microtime(true) >= $deadline;
-            $kind = $isLate ? CallFailed::TIMEOUT : CallFailed::UNREACHABLE;
-            throw new CallFailed("$this->url: " . self::reason($message, $isLate), $kind);
-        }
+        $stream = $this->connected($timeout, $deadline);
         try {
-            return new Answer($this->status($stream), $this->body($stream, $deadline));
+            $this->write($stream, $this->request($path, $json), $deadline);
+
+            return (new AnswerReader($stream, $deadline, self::MAX_ANSWER))->read();
+        } catch (CallFailed $e) {
+            throw new CallFailed("$this->url: {$e->getMessage()}", (int) $e->getCode());
         } finally {
             fclose($stream);
         }
     }
 
-    /** @param resource $stream */
-    private function body($stream, float $deadline): string
+    /** @return resource */
+    private function connected(float $timeout, float $deadline)
     {
-        $body = '';
-        while (!feof($stream)) {
+        $error = '';
+        $warnings = [];
+        $context = stream_context_create(['ssl' => $this->tls]);
+        set_error_handler(function (int $level, string $message) use (&$warnings): bool {
+            $warnings[] = $message;
+            return true;
+        });
+        try {
+            $stream = stream_socket_client($this->socket, $code, $error, $timeout, STREAM_CLIENT_CONNECT, $context);
+        } finally {
+            restore_error_handler();
+        }
+        if ($stream !== false) {
+            return $stream;
+        }
+        if (microtime(true) >= $deadline) {
+            throw new CallFailed("$this->url: nobody answered in time.", CallFailed::TIMEOUT);
+        }
+        // PHP says of TLS in the first of its warnings alone what was wrong.
+        $warning = preg_replace(['/^stream_socket_client\(\): /', '/\s+/'], ['', ' '], $warnings[0] ?? 'no connection');
+        throw new CallFailed("$this->url: " . ($error !== '' ? $error : $warning), CallFailed::UNREACHABLE);
+    }
+
+    private function request(string $path, string $json): string
+    {
+        $lines = [
+            "POST $this->path$path HTTP/1.1",
+            "Host: $this->host",
+            'Content-Type: application/json',
+            'Accept: application/json',
+            'Content-Length: ' . strlen($json),
+            'Connection: close',
+            ...$this->token === null ? [] : ["Authorization: Bearer $this->token"],
+        ];
+
+        return implode("\r\n", $lines) . "\r\n\r\n$json";
+    }
+
+    /** @param resource $stream */
+    private function write($stream, string $bytes, float $deadline): void
+    {
+        while ($bytes !== '') {
             $left = $deadline - microtime(true);
             if ($left <= 0) {
-                throw new CallFailed("$this->url: the answer did not come in time.", CallFailed::TIMEOUT);
+                throw new CallFailed('the request was not taken in time.', CallFailed::TIMEOUT);
             }
             stream_set_timeout($stream, (int) $left, (int) (($left - (int) $left) * 1e6));
-            $part = fread($stream, 65536);
-            if ($part === false || stream_get_meta_data($stream)['timed_out']) {
-                throw new CallFailed("$this->url: the answer did not come in time.", CallFailed::TIMEOUT);
+            $written = @fwrite($stream, $bytes);
+            if ($written === false) {
+                // Whoever refuses a request may have said why before it closes the connection.
+                return;
             }
-            $body .= $part;
-            if (strlen($body) > self::MAX_ANSWER) {
-                $why = "$this->url: the answer has more than " . self::MAX_ANSWER . ' bytes.';
-                throw new CallFailed($why, CallFailed::PROTOCOL);
-            }
+            $bytes = substr($bytes, $written);
         }
-
-        return $body;
-    }
-
-    /** @param resource $stream */
-    private function status($stream): int
-    {
-        $lines = stream_get_meta_data($stream)['wrapper_data'] ?? [];
-        foreach (is_array($lines) ? array_reverse($lines) : [] as $line) {
-            if (is_string($line) && preg_match('~^HTTP/\S+ (\d{3})~', $line, $match) === 1) {
-                return (int) $match[1];
-            }
-        }
-
-        return 0;
-    }
-
-    /** Why PHP could not open the address, without the address, which the text has before. */
-    private static function reason(string $message, bool $isLate): string
-    {
-        $parts = explode('): ', $message, 2);
-        $why = preg_replace('/^failed to open stream: /i', '', $parts[1] ?? $message);
-
-        return match (true) {
-            !ini_get('allow_url_fopen') => 'php.ini has allow_url_fopen off; give the gateway a PSR-18 client',
-            $why !== 'HTTP request failed!' && $why !== '' && $why !== null => $why,
-            $isLate => 'the answer did not come in time.',
-            default => 'the connection has ended without an answer.',
-        };
     }
 }

@@ -21,7 +21,7 @@ final class FailedCall
     private const SILENT = ['did not answer within', 'has said nothing for', 'was not answered', 'did not come in time'];
     private const AWAY = [
         'can not connect to', 'connection close tcp://', 'Connection refused', 'actively refused', 'getaddrinfo for',
-        'has ended without an answer',
+        'connection has ended',
     ];
 
     /** Gives a sentence that says what the gateway has done. The exception's own words say why. */
