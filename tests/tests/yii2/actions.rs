@@ -224,8 +224,8 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
         let others: Vec<_> = others.lines().collect();
         let (no_key, short, proof, kind) = match has_extension {
             true => (
-                "token without key: GatewayException: a token has to be signed",
-                "token of a short secret: GatewayException: no token was made: the secret has 6 bytes",
+                "token without key: ArgumentException: a token has to be signed",
+                "token of a short secret: ArgumentException: no token was made: the secret has 6 bytes",
                 "proof: [true,false]",
                 "kind: true",
             ),
@@ -239,7 +239,7 @@ async fn the_component_works_with_the_extension_and_without() -> anyhow::Result<
         assert!(others[0].starts_with(no_key), "{others:?}");
         assert!(others[1].starts_with(short), "{others:?}");
         let no_device = match has_extension {
-            true => "GatewayException: no token was made: dev must have 1 to 64 bytes",
+            true => "ArgumentException: no token was made: dev must have 1 to 64 bytes",
             false => "InvalidArgumentException: The name of a device has 1 to 64 bytes.",
         };
         let [none, long] = ["no", "a long"].map(|which| format!("token of {which} device: {no_device}"));
