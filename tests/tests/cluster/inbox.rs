@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use gateway_tests::{
-    FromInbox, Nats, Node, Nodes, Operator, PATIENCE, PhpPeer, ResumingPage, SECRET, WebhookReceiver,
+    FromInbox, Nats, Node, Nodes, Operator, PATIENCE, PhpPeer, ResumingPage, SECRET, Server, WebhookReceiver,
     WebhookRequest, eventually, field, free_port, list, new_producer, server_binary, soon,
 };
 use gateway_wire::bridge::{AnswerValue, Order, Query};
@@ -256,14 +256,47 @@ async fn each_number_comes_once_and_in_order_whatever_fails() -> anyhow::Result<
     numbers_come_in_order(&nodes, &progress, faults).await
 }
 
+/// The addresses by which three servers of one NATS find each other.
+fn routes() -> anyhow::Result<[String; 3]> {
+    Ok([free_port()?, free_port()?, free_port()?].map(|route| format!("nats://{route}")))
+}
+
+/// Starts one of the three.
+async fn one_of_three(test: &str, number: usize, routes: &[String; 3]) -> anyhow::Result<Option<Nats>> {
+    let (name, all) = (format!("n{number}"), routes.join(","));
+    let flags = ["-n", &name, "--cluster_name", "test", "--cluster", &routes[number], "--routes", &all];
+    Nats::start_jetstream_with(test, &flags).await
+}
+
+#[tokio::test]
+async fn a_server_waits_for_a_nats_of_which_a_part_is_still_to_come() -> anyhow::Result<()> {
+    const TEST: &str = "a_server_waits_for_a_nats_of_which_a_part_is_still_to_come";
+    let routes = routes()?;
+    let Some(first) = one_of_three(TEST, 0, &routes).await? else { return Ok(()) };
+    let Some(_second) = one_of_three(TEST, 1, &routes).await? else { return Ok(()) };
+    let url = first.url();
+    let start = |replicas: &'static str, cluster: &'static str| {
+        Server::start_with(|command| {
+            command.args(["--store", "jetstream", "--store-replicas", replicas, "--cluster-nats", &url]);
+            command.args(["--cluster-name", cluster]).env("GATEWAY_SECRET_KEY", SECRET);
+        })
+    };
+    // Another store tells that the two can keep one.
+    drop(start("1", "other").await?);
+    let (server, third) = tokio::join!(start("3", "gateway"), one_of_three(TEST, 2, &routes));
+    let (server, _third) = (server?, third?);
+    let mut php = PhpPeer::connect_as(server.register[0], new_producer(), SECRET.as_bytes()).await?;
+    php.deliver("ann", "m1", "one").await?;
+    php.acked().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_nats_of_three_servers_may_lose_any_of_them() -> anyhow::Result<()> {
     const TEST: &str = "a_nats_of_three_servers_may_lose_any_of_them";
-    let routes = [free_port()?, free_port()?, free_port()?].map(|route| format!("nats://{route}"));
+    let routes = routes()?;
     let mut servers = Vec::new();
-    for (name, route) in ["n1", "n2", "n3"].into_iter().zip(&routes) {
-        let flags = ["-n", name, "--cluster_name", "test", "--cluster", route, "--routes", &routes.join(",")];
-        let Some(server) = Nats::start_jetstream_with(TEST, &flags).await? else { return Ok(()) };
+    for number in 0..3 {
+        let Some(server) = one_of_three(TEST, number, &routes).await? else { return Ok(()) };
         servers.push(server);
     }
     let urls: Vec<_> = servers.iter().map(Nats::url).collect();

@@ -26,7 +26,8 @@ mod code {
     pub(super) const OTHER_CONFIG: u32 = 10058;
     pub(super) const WRONG_SEQUENCE: [u32; 2] = [10071, 10164];
     pub(super) const NO_STORAGE: [u32; 3] = [10023, 10028, 10047];
-    pub(super) const NO_PEERS: [u32; 2] = [10005, 10074];
+    pub(super) const TOO_FEW_PEERS: u32 = 10005;
+    pub(super) const NO_PEERS: [u32; 2] = [TOO_FEW_PEERS, 10074];
     pub(super) const OFF: [u32; 2] = [10039, 10076];
 }
 
@@ -141,6 +142,11 @@ impl ApiError {
     /// Says whether JetStream does not work for this account at all.
     pub(super) fn is_off(&self) -> bool {
         *self == Self::NobodyThere || self.is(&code::OFF)
+    }
+
+    /// Says whether NATS knows too few servers for the stream, which may be there in a moment.
+    pub(super) fn lacks_servers(&self) -> bool {
+        self.is(&[code::TOO_FEW_PEERS])
     }
 
     /// Says whether the servers cannot keep the stream as it is wanted.

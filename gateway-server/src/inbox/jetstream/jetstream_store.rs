@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream as streams};
@@ -19,7 +19,7 @@ use super::names::Names;
 use super::news;
 use super::news_buffer::{NewsBuffer, Waker};
 use super::shared::Shared;
-use super::stream::{self, StreamSettings};
+use super::stream::{self, StreamSettings, StreamState};
 use crate::inbox::bounds::Bounds;
 use crate::inbox::model::{
     Millis, PageRequest, Producer, Receipt, Totals, UidInbox, UidSummary, WaitingPage,
@@ -126,7 +126,7 @@ async fn open(
         StreamSettings { replicas: settings.replicas, bounds, has_ttl: number >= TTL_SINCE };
     let names = Names::new(&settings.secret, &settings.cluster);
     api.account().await.map_err(|error| if error.is_off() { off(&error) } else { reason(&error) })?;
-    let state = stream::ensure(&api, &names, stream_settings).await.map_err(|error| reason(&error))?;
+    let state = ensure(&api, &names, stream_settings).await.map_err(|error| reason(&error))?;
     let shared = Arc::new(Shared::new(api, names, stream_settings, &state, settings));
     let buffer = Arc::new(NewsBuffer::new(wake));
     // Whoever had a store before this one has not heard what was stored in between.
@@ -143,6 +143,20 @@ async fn open(
         teller: Lease::of_teller(),
         watcher: Lease::of_watcher(),
     })
+}
+
+/// Makes the stream or takes it, and gives a NATS the time to find all of its servers: one that has just started says at first that it
+/// has too few.
+async fn ensure(api: &Api, names: &Names, wanted: StreamSettings) -> Result<StreamState, ApiError> {
+    const FORMS: Duration = Duration::from_secs(10);
+    const PAUSE: Duration = Duration::from_millis(250);
+    let begun = Instant::now();
+    loop {
+        match stream::ensure(api, names, wanted).await {
+            Err(error) if error.lacks_servers() && begun.elapsed() < FORMS => tokio::time::sleep(PAUSE).await,
+            ensured => return ensured,
+        }
+    }
 }
 
 fn version(text: &str) -> (u64, u64, u64) {
