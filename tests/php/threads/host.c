@@ -17,6 +17,7 @@
 #define _GNU_SOURCE
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,8 +185,7 @@ static void *run_task(void *argument)
     ZEND_TSRMLS_CACHE_UPDATE();
     run_script(task->script);
     if (getpid() != parent) {
-        /* A child that the script has forked ends with its only thread, and leaves the parent's PHP alone. */
-        ts_free_thread();
+        /* A child that the script has forked. Another thread may have held a lock of PHP's at the fork, which nobody gives back here. */
         _exit(0);
     }
     if (!stays) {
@@ -267,6 +267,8 @@ int main(int count, char **arguments)
         return 2;
     }
     parent = getpid();
+    /* Nobody asks how the children of scripts have ended. */
+    signal(SIGCHLD, SIG_IGN);
     start_php(arguments[1]);
     while (fgets(line, sizeof line, stdin)) {
         if (sscanf(line, "run %d %n", &threads, &read) == 1) {
