@@ -121,8 +121,21 @@ impl PhpPeer {
     }
 
     pub async fn ask(&mut self, query: Query<'_>) -> anyhow::Result<AnswerValue> {
-        self.seq += 1;
+        self.ask_behind(&[], query).await
+    }
+
+    /// Does the same in one piece with orders before it.
+    pub async fn ask_behind(
+        &mut self,
+        orders: &[Order<'_>],
+        query: Query<'_>,
+    ) -> anyhow::Result<AnswerValue> {
         let mut bytes = Vec::new();
+        for order in orders {
+            self.seq += 1;
+            Request { seq: self.seq, call: Call::Order(order.clone()) }.encode(&mut bytes)?;
+        }
+        self.seq += 1;
         Request { seq: self.seq, call: Call::Query(query) }.encode(&mut bytes)?;
         self.write(&bytes).await?;
         loop {

@@ -11,6 +11,8 @@ use crate::telemetry::clock;
 impl Gateway {
     /// Describes a client of this node, or gives null if it is not online.
     pub(super) async fn client_info(&self, connection_id: u32) -> Result<AnswerValue, Stopped> {
+        // What was sent before counts as waiting or kept once it is flushed.
+        self.flush();
         let Some((info, online)) = self.hub.client_info(connection_id).await? else {
             return Ok(AnswerValue::Null);
         };

@@ -3,7 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use gateway_tests::{Client, Operator, PhpCalls, ResumingPage, Server, eventually};
+use gateway_tests::{Client, Operator, PhpCalls, PhpPeer, ResumingPage, Server, eventually, field};
+use gateway_wire::bridge::{AnswerValue, Order, Query};
+use serde_bytes::Bytes;
 use serde_json::{Value, json};
 
 fn now() -> anyhow::Result<u64> {
@@ -84,6 +86,24 @@ async fn a_client_over_its_life() -> anyhow::Result<()> {
 
     php.get(json!(["closeClient", id])).await?;
     assert_eq!(php.get(json!(["getClientInfo", id])).await?, Value::Null);
+    Ok(())
+}
+
+/// The server reads both at once, and has flushed nothing in between.
+#[tokio::test]
+async fn what_was_sent_in_one_piece_with_the_question_counts_as_kept() -> anyhow::Result<()> {
+    let server = Server::start(&["--operations", "127.0.0.1:0"]).await?;
+    let operator = Operator::of(&server)?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let mut page = ResumingPage::connected(server.websocket).await?;
+    let client = page.id()?;
+    page.reset()?;
+    eventually("parked clients", 1.0, async || operator.metric("gateway_parked_clients").await).await?;
+    let message = "x".repeat(1000);
+    let send = Order::SendToClient { client, message: Bytes::new(message.as_bytes()), raw: false };
+    let info = php.ask_behind(&[send], Query::ClientInfo { client }).await?;
+    let AnswerValue::Int(kept) = *field(&info, "kept_bytes") else { anyhow::bail!("{info:?}") };
+    assert!(kept > 1000, "{info:?}");
     Ok(())
 }
 
