@@ -11,7 +11,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use crate::soon;
+use crate::{PhpPeer, Server, soon};
 
 /// Connects from the address `source`, which may be any of 127.0.0.0/8: all of these are this machine.
 pub async fn connect_from(source: &str, address: SocketAddr) -> anyhow::Result<TcpStream> {
@@ -30,6 +30,15 @@ impl Client {
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let tcp = soon("connecting", TcpStream::connect(address)).await??;
         Self::over(tcp).await
+    }
+
+    /// Connects to a server without a secret, and has itself bound to a uid.
+    pub async fn bound(server: &Server, uid: &str) -> anyhow::Result<Self> {
+        let client = Self::connect(server.websocket).await?;
+        let mut php = PhpPeer::connect(server.register[0]).await?;
+        php.bind(client.id, uid).await?;
+        php.acked().await?;
+        Ok(client)
     }
 
     /// Does the websocket handshake alone, without taking an `init` message: there may be none.

@@ -3,17 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gateway_tests::{Client, PhpPeer, Server, lay_out, php_of_the_machine, root, skip, soon};
+use gateway_tests::{Client, Server, lay_out, php_of_the_machine, root, skip, soon};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-
-async fn bound_client(server: &Server, uid: &str) -> anyhow::Result<Client> {
-    let client = Client::connect(server.websocket).await?;
-    let mut php = PhpPeer::connect(server.register[0]).await?;
-    php.bind(client.id, uid).await?;
-    php.acked().await?;
-    Ok(client)
-}
 
 #[tokio::test]
 async fn octane_flushes_at_the_end_of_each_request() -> anyhow::Result<()> {
@@ -31,7 +23,7 @@ async fn octane_flushes_at_the_end_of_each_request() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     lay_out(&std::fs::read_to_string(root().join("docs/long-running.md"))?, folder.path())?;
     let server = Server::start(&[]).await?;
-    let mut client = bound_client(&server, "anna").await?;
+    let mut client = Client::bound(&server, "anna").await?;
     let mut command = php_of_the_machine()?;
     // Debian's Laravel is older than PHP's latest deprecations.
     command.args(["-d", "error_reporting=22527"]);
@@ -87,7 +79,7 @@ async fn a_queue_worker_whose_connection_was_forgotten_delivers_the_next_job_onc
         return Ok(());
     };
     let server = Server::start(&[]).await?;
-    let mut client = bound_client(&server, "anna").await?;
+    let mut client = Client::bound(&server, "anna").await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let (forget, forgotten) = watch::channel(0);

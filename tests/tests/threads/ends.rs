@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use gateway_tests::{PhpHost, Server, eventually};
+use gateway_tests::{Client, PhpHost, Server, eventually};
 use nix::sys::signal::Signal;
 
-use crate::{UID, bound_client, received, threaded_php};
+use crate::{UID, received, threaded_php};
 
 const THREADS: usize = 16;
 const ORDERS: u64 = 100;
@@ -19,7 +19,7 @@ async fn threads_that_end_leave_no_thread_and_no_descriptor_and_lose_no_order() 
     let test = "threads_that_end_leave_no_thread_and_no_descriptor_and_lose_no_order";
     let Some(php) = threaded_php(test) else { return Ok(()) };
     let server = Server::start(&[]).await?;
-    let mut client = bound_client(&server).await?;
+    let mut client = Client::bound(&server, UID).await?;
     let mut host = PhpHost::start(&php, &server, &[UNFLUSHED]).await?;
 
     let before = (host.threads()?, host.descriptors()?);
@@ -43,7 +43,7 @@ async fn threads_that_are_still_there_when_php_ends_lose_no_order() -> anyhow::R
     let test = "threads_that_are_still_there_when_php_ends_lose_no_order";
     let Some(php) = threaded_php(test) else { return Ok(()) };
     let server = Server::start(&[]).await?;
-    let mut client = bound_client(&server).await?;
+    let mut client = Client::bound(&server, UID).await?;
     let mut host = PhpHost::start(&php, &server, &[UNFLUSHED]).await?;
     let before = (host.threads()?, host.descriptors()?);
     host.keep(THREADS, "push.php", &format!("{UID},0,{ORDERS}")).await?;
@@ -94,7 +94,7 @@ async fn a_gateway_that_hangs_holds_the_end_of_php_up_for_a_bounded_time() -> an
 async fn php_can_end_and_start_again_in_a_process() -> anyhow::Result<()> {
     let Some(php) = threaded_php("php_can_end_and_start_again_in_a_process") else { return Ok(()) };
     let server = Server::start(&[]).await?;
-    let mut client = bound_client(&server).await?;
+    let mut client = Client::bound(&server, UID).await?;
     let mut host = PhpHost::start(&php, &server, &[UNFLUSHED]).await?;
     let before = (host.threads()?, host.descriptors()?);
     for round in 0..3 {

@@ -1,8 +1,8 @@
 //! A thread that forks while others work: parent and child go on with links of their own.
 
-use gateway_tests::{PhpHost, Server, skip};
+use gateway_tests::{Client, PhpHost, Server, skip};
 
-use crate::{UID, bound_client, received, threaded_php};
+use crate::{UID, received, threaded_php};
 
 #[tokio::test]
 async fn a_thread_may_fork_while_others_send() -> anyhow::Result<()> {
@@ -18,7 +18,7 @@ async fn a_thread_may_fork_while_others_send() -> anyhow::Result<()> {
         return Ok(());
     }
     let server = Server::start(&[]).await?;
-    let mut client = bound_client(&server).await?;
+    let mut client = Client::bound(&server, UID).await?;
     // A child ends with its request, on a machine that may be busy.
     let mut host = PhpHost::start(&php, &server, &["gateway.flush_timeout=20"]).await?;
     for _ in 0..3 {

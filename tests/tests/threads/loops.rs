@@ -2,10 +2,10 @@
 //! between two requests, but is not FrankenPHP.
 
 use anyhow::Context as _;
-use gateway_tests::{PhpHost, Server};
+use gateway_tests::{Client, PhpHost, Server};
 use serde_json::Value;
 
-use crate::{UID, bound_client, received, threaded_php};
+use crate::{UID, received, threaded_php};
 
 #[tokio::test]
 async fn a_worker_keeps_its_link_over_requests_and_forgets_the_last_error() -> anyhow::Result<()> {
@@ -14,7 +14,7 @@ async fn a_worker_keeps_its_link_over_requests_and_forgets_the_last_error() -> a
     let test = "a_worker_keeps_its_link_over_requests_and_forgets_the_last_error";
     let Some(php) = threaded_php(test) else { return Ok(()) };
     let server = Server::start(&[]).await?;
-    let mut client = bound_client(&server).await?;
+    let mut client = Client::bound(&server, UID).await?;
     let mut host = PhpHost::start(&php, &server, &[]).await?;
     let printed = host.work(THREADS, REQUESTS, "worker.php", UID).await?;
     assert_eq!(printed.len(), THREADS * REQUESTS);

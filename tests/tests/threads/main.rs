@@ -7,7 +7,7 @@ mod loops;
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use gateway_tests::{Client, PhpPeer, Server, ThreadedPhp, skip};
+use gateway_tests::{Client, ThreadedPhp, skip};
 
 /// Gives the PHP that the environment names; without one, the test says that it is skipped.
 fn threaded_php(test: &str) -> Option<ThreadedPhp> {
@@ -15,14 +15,6 @@ fn threaded_php(test: &str) -> Option<ThreadedPhp> {
 }
 
 const UID: &str = "anna";
-
-async fn bound_client(server: &Server) -> anyhow::Result<Client> {
-    let client = Client::connect(server.websocket).await?;
-    let mut php = PhpPeer::connect(server.register[0]).await?;
-    php.bind(client.id, UID).await?;
-    php.acked().await?;
-    Ok(client)
-}
 
 /// Reads messages `SENDER NUMBER` until there are `count`, and gives the numbers of each sender in the order of arrival.
 async fn received(client: &mut Client, count: usize) -> anyhow::Result<BTreeMap<String, Vec<u64>>> {
