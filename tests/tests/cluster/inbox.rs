@@ -278,7 +278,9 @@ async fn a_server_waits_for_a_nats_of_which_a_part_is_still_to_come() -> anyhow:
     let start = |replicas: &'static str, cluster: &'static str| {
         Server::start_with(|command| {
             command.args(["--store", "jetstream", "--store-replicas", replicas, "--cluster-nats", &url]);
-            command.args(["--cluster-name", cluster]).env("GATEWAY_SECRET_KEY", SECRET);
+            // Each server of NATS has room for both.
+            command.args(["--cluster-name", cluster, "--store-bytes", "64000000"]);
+            command.env("GATEWAY_SECRET_KEY", SECRET);
         })
     };
     // Another store tells that the two can keep one.
