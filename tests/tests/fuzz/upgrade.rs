@@ -195,7 +195,8 @@ fn clients_of_another_process() -> anyhow::Result<()> {
             }
             runtime.block_on(async {
                 let clients = hub.clients(None).await.unwrap();
-                assert_eq!(hub.count(None).await.unwrap(), clients.len());
+                // Nobody comes, and whose other end is gone may go in between.
+                assert!(hub.count(None).await.unwrap() <= clients.len());
             });
         }
         runtime.block_on(hub.stop(Duration::ZERO, Duration::ZERO, false));
