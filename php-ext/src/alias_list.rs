@@ -25,10 +25,10 @@ impl AliasList {
 /// Parses `gateway.aliases`: nothing or no, yes, or names; beside the word `eager` all names are declared early.
 pub(crate) fn parse(setting: &[u8]) -> Result<AliasList, String> {
     let text = std::str::from_utf8(setting).map_err(|_| "it is not UTF-8".to_owned())?;
-    match text.trim().to_ascii_lowercase().as_str() {
-        "" | "0" | "off" | "no" | "false" => return Ok(AliasList::default()),
-        "1" | "on" | "yes" | "true" => return Ok(AliasList::usual()),
-        _ => {}
+    match switch(text) {
+        Some(false) => return Ok(AliasList::default()),
+        Some(true) => return Ok(AliasList::usual()),
+        None => {}
     }
     let (mut names, mut is_early) = (Vec::new(), false);
     for name in text.split([',', ' ', '\t']).filter(|name| !name.is_empty()) {
@@ -48,6 +48,15 @@ pub(crate) fn parse(setting: &[u8]) -> Result<AliasList, String> {
     let early = if is_early { names.clone() } else { Vec::new() };
     let early = early.into_iter().filter(|name| !are_usual || name != OF_WORKERS).collect();
     Ok(AliasList { names, early })
+}
+
+/// What the setting says as a switch; `None` when it says more.
+pub(crate) fn switch(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "" | "0" | "off" | "no" | "false" => Some(false),
+        "1" | "on" | "yes" | "true" => Some(true),
+        _ => None,
+    }
 }
 
 fn is_class_name(name: &str) -> bool {

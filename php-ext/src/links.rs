@@ -109,40 +109,42 @@ fn limits() -> LinkLimits {
 /// Runs at a request's end: waits a while for the orders of the request, and warns of those that the gateway refused or cannot
 /// get.
 pub(crate) fn end_request() -> Result<(), Failure> {
-    let mut reports = LateReports::default();
-    let globals = GLOBALS.get();
-    globals.flush_timeout.set(ini::flush_timeout());
-    let mut links = globals.links.borrow_mut();
-    // Orders that a live gateway has not confirmed yet are delivered after the request.
-    let left = links.flush(globals.flush_timeout.get());
-    reports.undelivered.extend(left.into_iter().filter(|left| left.down.is_some()));
-    reports.notices.extend(links.iter().flat_map(Link::take_notices));
-    drop(links);
-    reports.tell()
+    let flush_timeout = ini::flush_timeout();
+    GLOBALS.get().flush_timeout.set(flush_timeout);
+    with_reports(|links, undelivered| {
+        // Orders that a live gateway has not confirmed yet are delivered after the request.
+        let left = links.flush(flush_timeout);
+        undelivered.extend(left.into_iter().filter(|left| left.down.is_some()));
+    })
 }
 
 /// Waits for the gateways to confirm all orders of this thread, as long as `timeout` or else `gateway.flush_timeout`, and says
 /// whether they have. Orders that are not confirmed are delivered later.
 pub(crate) fn flush(timeout: Option<Duration>) -> Result<bool, Failure> {
-    let mut reports = LateReports::default();
-    let mut links = GLOBALS.get().links.borrow_mut();
-    links.send_batches();
-    let is_done = links.confirm(timeout.unwrap_or_else(ini::flush_timeout));
-    reports.notices.extend(links.iter().flat_map(Link::take_notices));
-    drop(links);
-    reports.tell()?;
-    Ok(is_done)
+    with_reports(|links, _| {
+        links.send_batches();
+        links.confirm(timeout.unwrap_or_else(ini::flush_timeout))
+    })
 }
 
 /// Waits for the gateways as the end of a process does, and warns of what they have not confirmed.
 pub(crate) fn flush_before_the_end() -> Result<(), Failure> {
+    with_reports(|links, undelivered| {
+        links.send_batches();
+        *undelivered = links.unconfirmed(ini::flush_timeout().max(LEAST_AT_THE_END));
+    })
+}
+
+/// Works on the thread's links, and tells PHP afterwards what could not be delivered and what has come up: handlers of warnings
+/// may call methods again.
+fn with_reports<T>(work: impl FnOnce(&mut LinkPool, &mut Vec<Unconfirmed>) -> T) -> Result<T, Failure> {
     let mut reports = LateReports::default();
     let mut links = GLOBALS.get().links.borrow_mut();
-    links.send_batches();
-    reports.undelivered = links.unconfirmed(ini::flush_timeout().max(LEAST_AT_THE_END));
+    let done = work(&mut links, &mut reports.undelivered);
     reports.notices.extend(links.iter().flat_map(Link::take_notices));
     drop(links);
-    reports.tell()
+    reports.tell()?;
+    Ok(done)
 }
 
 /// The end of a thread or of the module waits at least so long, also where requests do not, since there is no later moment.

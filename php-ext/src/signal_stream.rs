@@ -51,7 +51,7 @@ pub(crate) fn of_socket(socket: UnixStream) -> Result<Zval, Failure> {
     let Some(stream) = (unsafe { stream.as_mut() }) else {
         return Err(Failure::other("PHP made no stream of a socket".to_owned()));
     };
-    // As PHP marks every stream that a program has.
+    // PHP marks every stream that a program has, and takes others for forgotten ones.
     stream.set___exposed(1);
     let mut value = Zval::new();
     // SAFETY: the stream's resource is live, and its one reference goes to the value.

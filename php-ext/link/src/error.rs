@@ -131,7 +131,7 @@ pub enum LinkError {
 /// What kind of failure an error is, for programs that tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// None of the others: this process has no memory, thread or descriptor for it.
+    /// The failure is none of the others, as when this process has no memory, thread or descriptor for the call.
     Other,
     /// No gateway could be reached, or its connection was lost.
     Unreachable,

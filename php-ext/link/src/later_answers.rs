@@ -62,18 +62,15 @@ impl LaterAnswers {
     }
 
     pub(crate) fn take(&mut self, seq: u64) -> Option<Result<QueryAnswer, LinkError>> {
-        let open = self.open.get_mut(&seq)?;
-        let bytes = open.bytes();
-        let answer = open.answer.take()?;
-        self.untaken -= bytes;
-        self.open.remove(&seq);
-        Some(answer)
+        self.open.get(&seq)?.answer.as_ref()?;
+        self.forget(seq)
     }
 
-    pub(crate) fn forget(&mut self, seq: u64) {
-        if let Some(open) = self.open.remove(&seq) {
-            self.untaken -= open.bytes();
-        }
+    /// Gives the question up, and the answer if it has come.
+    pub(crate) fn forget(&mut self, seq: u64) -> Option<Result<QueryAnswer, LinkError>> {
+        let open = self.open.remove(&seq)?;
+        self.untaken -= open.bytes();
+        open.answer
     }
 
     /// Stores an answer if one is expected, and room for it is left.

@@ -95,7 +95,7 @@ impl LinkPool {
     }
 
     /// Waits, at most for `timeout` altogether, until every order that was handed over is confirmed, and says whether they are.
-    /// What is not is reported by a later flush.
+    /// A later flush reports the orders that are not.
     pub fn confirm(&mut self, timeout: Duration) -> bool {
         self.unconfirmed(timeout).is_empty()
     }

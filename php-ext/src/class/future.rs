@@ -1,7 +1,6 @@
 //! Class `GatewayFuture`: a question that was asked, and whose answer the program takes later.
 
 use std::cell::RefCell;
-use std::mem;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -119,8 +118,7 @@ impl Future {
         let mut result = Ok(Zval::new());
         split_call::take(answer, || result = self.call.run());
         let state = result.as_ref().map_or(State::Spent, |value| State::Done(value.shallow_clone()));
-        // The old value has nothing of PHP's.
-        drop(mem::replace(&mut *self.state.borrow_mut(), state));
+        self.state.replace(state);
         result
     }
 }

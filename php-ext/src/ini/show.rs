@@ -6,6 +6,8 @@ use ext_php_rs::ffi::{zend_ini_entry, zend_string};
 use ext_php_rs::types::ZendStr;
 use ext_php_rs::zend::{IniEntryDef, output_write};
 
+use crate::alias_list;
+
 /// `ZEND_INI_DISPLAY_ORIG`
 const ORIGINAL: c_int = 1;
 
@@ -29,10 +31,10 @@ unsafe extern "C" fn show_secret(entry: *mut zend_ini_entry, kind: c_int) {
 unsafe extern "C" fn show_switch(entry: *mut zend_ini_entry, kind: c_int) {
     // SAFETY: PHP gives the entry that it displays.
     let value = unsafe { value(entry, kind) };
-    let _ = output_write(match value.to_ascii_lowercase().as_slice() {
-        b"" | b"0" | b"off" | b"no" | b"false" => b"Off",
-        b"1" | b"on" | b"yes" | b"true" => b"On",
-        _ => value,
+    let _ = output_write(match std::str::from_utf8(value).ok().and_then(alias_list::switch) {
+        Some(false) => b"Off",
+        Some(true) => b"On",
+        None => value,
     });
 }
 

@@ -1,4 +1,4 @@
-//! What is left when threads end, one after the other or all with PHP: nothing of theirs, and no order is lost.
+//! Threads that end, one after the other or all with PHP, leave nothing behind and lose no order.
 
 use std::time::{Duration, Instant};
 

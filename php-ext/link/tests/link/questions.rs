@@ -60,7 +60,7 @@ fn a_gateway_that_goes_away_answers_all_with_the_reason() {
     let mut link = link(server.target());
     let mut questions: Vec<_> = (0..10).map(|_| ask(&mut link)).collect();
     let mut signal = questions[9].signal().unwrap();
-    // Whoever comes again is told that this is no gateway.
+    // The link that connects again is told that this is no gateway.
     server.behave(|behaviour| behaviour.greeting = Some(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()));
     server.cut();
     signal.set_nonblocking(false).unwrap();
@@ -70,7 +70,7 @@ fn a_gateway_that_goes_away_answers_all_with_the_reason() {
         let answer = question.answer(PATIENCE).unwrap();
         assert!(matches!(answer, Err(LinkError::Unreachable(_))), "{answer:?}");
     }
-    // None is open any more, so that as many as may be can be asked again.
+    // No question is open any more, so that the link can ask again.
     server.behave(|behaviour| {
         behaviour.greeting = None;
         behaviour.mute = false;
