@@ -142,7 +142,8 @@ impl Hub {
         })
     }
 
-    /// Hands an established connection to its shard, with the identity of its connect token, if it has one.
+    /// Hands an established connection to its shard, with the identity of its connect token, if it has one. What the client gets first is
+    /// written by [`Hub::flush`] at the latest.
     pub async fn adopt(
         &self,
         new_connection: NewConnection,
@@ -154,7 +155,11 @@ impl Hub {
             Box::new(ClaimedIdentity::new(*identity, &self.uids, &self.groups, shard))
         };
         let identity = identity.map(claimed);
-        self.shards[shard].enqueue(Command::Adopt { connection_id, new_connection, identity }).await
+        let shard = &self.shards[shard];
+        // What the client has sent already takes more work, or a deadline of which the shard's thread has to know.
+        let is_little = new_connection.tls.is_none() && new_connection.early.is_empty();
+        let adopt = Command::Adopt { connection_id, new_connection, identity };
+        if is_little { shard.execute_inline(adopt).await } else { shard.enqueue(adopt).await }
     }
 
     /// Says whether a page may come back by this offer as the client with this connection id, or the reason why not.

@@ -1,28 +1,34 @@
-//! Accepts connections, each of which gets a task of its own for its handshake.
+//! Accepts connections, and performs the handshakes of those that have sent their requests already. Each of the others gets a task of its
+//! own.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tracing::error;
 
 use super::ListenerSettings;
 use super::accept_pace::AcceptPace;
 use super::client_address::share_of;
-use super::handshake::{self, Incoming};
+use super::client_socket::{ClientSocket, prepare};
+use super::handshake::{Handshake, Incoming};
 use super::refusal::Refusal;
-use crate::net::{Permits, RateLimitKey, Turns, give_way, pause_after_failed_accept};
+use crate::net::{Acceptor, Permits, RateLimitKey, Turns, give_way, pause_after_failed_accept};
 use crate::service::Gateway;
 use crate::system::injected_faults;
 use crate::system::memory_reserve::{self, NoMemory};
 use crate::telemetry::abuse_log::{self, Offence};
 
-/// Number of accepts in a row after which other tasks have their turn.
+/// Number of accepts in a row after which the shards write what the clients get first, and other tasks have their turn.
 const ACCEPTED_IN_A_ROW: u64 = 16;
 
-/// The queue of new connections whose handshake is about to begin. Eight of them go on at a time.
+/// The queue of new connections whose handshake by TLS is about to begin. Eight of them go on at a time.
 static TURNS: Turns = Turns::new(8);
 
 /// Time after which a handshake makes room for another one, when there are no more slots.
@@ -40,15 +46,20 @@ pub async fn serve(
     gateway: Arc<Gateway>,
     mut newest: watch::Receiver<Arc<ListenerSettings>>,
 ) {
+    let listener = match prepare(&listener).and_then(|()| Acceptor::new(listener)) {
+        Ok(listener) => listener,
+        Err(error) => return error!(%error, "a listener cannot accept"),
+    };
     let mut settings = Arc::clone(&newest.borrow_and_update());
     let mut slots = self::slots(&settings);
     let mut pace = AcceptPace::new(settings.handshakes_per_second);
     for turn in 1_u64.. {
         if turn.is_multiple_of(ACCEPTED_IN_A_ROW) {
+            gateway.flush();
             give_way().await;
         }
         let accepted = tokio::select! {
-            accepted = accept(&listener, &slots, &mut pace) => accepted,
+            accepted = flush_before_wait(&gateway, accept(&listener, &slots, &mut pace)) => accepted,
             Ok(()) = newest.changed() => {
                 let old = std::mem::replace(&mut settings, Arc::clone(&newest.borrow_and_update()));
                 if settings.max_handshakes != old.max_handshakes {
@@ -84,14 +95,27 @@ pub async fn serve(
         };
         // Once another process has taken over, nobody accepts here any more.
         let Some(under_way) = settings.gate.begin() else { continue };
-        let incoming = Incoming::new(socket, peer, &settings);
-        handshake::start(incoming, Arc::clone(&gateway), settings, slot, under_way, TURNS.next());
+        let incoming = Incoming::new(ClientSocket::new(socket), peer, &settings);
+        // TLS takes so much processor time that each core is to have its share of the handshakes.
+        let is_costly = settings.certificate.is_some();
+        let handshake = Handshake { incoming, gateway: Arc::clone(&gateway), settings, slot, under_way };
+        if is_costly { handshake.spawn(TURNS.next()) } else { handshake.begin().await }
     }
+}
+
+/// Has the shards write what the clients of the last handshakes get first, before the next connection has to be waited for.
+async fn flush_before_wait<T>(gateway: &Gateway, next: impl Future<Output = T>) -> T {
+    let mut next = pin!(next);
+    if let Poll::Ready(next) = poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
+        return next;
+    }
+    gateway.flush();
+    next.await
 }
 
 /// Accepts a connection once there is a slot for its handshake. Until then it waits in the kernel's queue.
 async fn accept(
-    listener: &TcpListener,
+    listener: &Acceptor,
     slots: &Permits<RateLimitKey>,
     pace: &mut AcceptPace,
 ) -> io::Result<(TcpStream, SocketAddr)> {

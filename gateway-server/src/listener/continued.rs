@@ -4,7 +4,6 @@ use std::net::TcpStream as StdTcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tracing::debug;
 
@@ -12,7 +11,8 @@ use super::ListenerSettings;
 use super::accept::slots;
 use super::begun::{BegunHandshake, MalformedHandshake};
 use super::client_address::share_of;
-use super::handshake::{self, Incoming};
+use super::client_socket::{ClientSocket, prepare};
+use super::handshake::{Handshake, Incoming};
 use super::refusal::Refusal;
 use crate::net::{Permits, RateLimitKey};
 use crate::service::Gateway;
@@ -49,13 +49,11 @@ impl ContinuedHandshakes {
         let settings = Arc::clone(&settings.borrow());
         // The socket may also be a unix socket, on which the calls that are made for a TCP socket do the same.
         let socket = StdTcpStream::from(socket);
-        let socket = match socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket)) {
-            Ok(socket) => socket,
-            Err(error) => {
-                debug!(%error, "a client vanished during its handshake");
-                return Ok(());
-            }
-        };
+        let prepared = if begun.is_relayed { Ok(()) } else { prepare(&socket) };
+        if let Err(error) = prepared.and_then(|()| socket.set_nonblocking(true)) {
+            debug!(%error, "a client vanished during its handshake");
+            return Ok(());
+        }
         let key = share_of(begun.peer.ip(), settings.proxy_protocol, &settings.trusted_proxies);
         let Some(slot) = slots.enter(key) else {
             let refusal = Refusal::too_many_handshakes(slots.share());
@@ -63,8 +61,8 @@ impl ContinuedHandshakes {
             return Ok(());
         };
         let Some(under_way) = settings.gate.begin() else { return Ok(()) };
-        let incoming = Incoming::begun(begun, socket, &settings);
-        handshake::start(incoming, Arc::clone(&self.gateway), settings, slot, under_way, async {});
+        let incoming = Incoming::begun(begun, ClientSocket::new(socket), &settings);
+        Handshake { incoming, gateway: Arc::clone(&self.gateway), settings, slot, under_way }.spawn(async {});
         Ok(())
     }
 }

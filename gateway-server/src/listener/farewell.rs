@@ -1,8 +1,8 @@
 //! The farewell to a peer that is refused.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
+use super::client_socket::ClientSocket;
 use super::refusal::Refusal;
 use super::stream::Stream;
 
@@ -20,7 +20,7 @@ impl RefusedPeer {
     }
 
     /// Refuses a peer whose TLS handshake failed; TLS has sent it an alert already.
-    pub(super) fn after_alert(socket: TcpStream, refusal: Refusal) -> Self {
+    pub(super) fn after_alert(socket: ClientSocket, refusal: Refusal) -> Self {
         Self { refusal, open: Some((Stream::Plain(socket), Vec::new())) }
     }
 

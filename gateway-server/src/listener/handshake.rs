@@ -1,16 +1,17 @@
 //! The handshake of a connection, from its accept to the hand-over of the client to a shard.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
-use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 use tracing::debug;
@@ -18,6 +19,7 @@ use tracing::debug;
 use super::admission::{Admission, AdmissionSlot};
 use super::begun::{BegunHandshake, PassedHandshake};
 use super::client_address::ClientAddress;
+use super::client_socket::ClientSocket;
 use super::farewell::RefusedPeer;
 use super::handshake_gate::{Turn, UnderWay};
 use super::newcomer::Newcomer;
@@ -37,7 +39,7 @@ use crate::telemetry::abuse_log::{self, Offence};
 
 /// A connection at the start of its handshake, or where another process has left it.
 pub(super) struct Incoming {
-    socket: TcpStream,
+    socket: ClientSocket,
     peer: SocketAddr,
     /// The client's address, which is the peer's unless a header of the PROXY protocol has named another.
     client: SocketAddr,
@@ -85,7 +87,7 @@ impl<R: Into<RefusedPeer>> From<R> for NotAccepted {
 
 impl Incoming {
     /// A connection that was just accepted.
-    pub(super) fn new(socket: TcpStream, peer: SocketAddr, settings: &ListenerSettings) -> Self {
+    pub(super) fn new(socket: ClientSocket, peer: SocketAddr, settings: &ListenerSettings) -> Self {
         Self {
             socket,
             peer,
@@ -98,29 +100,65 @@ impl Incoming {
     }
 
     /// A connection whose handshake another process has begun.
-    pub(super) fn begun(begun: BegunHandshake, socket: TcpStream, settings: &ListenerSettings) -> Self {
+    pub(super) fn begun(begun: BegunHandshake, socket: ClientSocket, settings: &ListenerSettings) -> Self {
         let time = begun.left().min(settings.handshake_timeout);
         let BegunHandshake { peer, client, is_past_proxy_header, is_relayed, read, .. } = begun;
         Self { socket, peer, client, time, is_past_proxy_header, is_relayed, read: read.into_vec() }
     }
 }
 
-/// Performs the handshake in a task of its own, once `turn` has come.
-pub(super) fn start(
-    incoming: Incoming,
-    gateway: Arc<Gateway>,
-    settings: Arc<ListenerSettings>,
-    slot: Permit<RateLimitKey>,
-    under_way: UnderWay,
-    turn: impl Future<Output = ()> + Send + 'static,
-) {
-    let handshaking = settings.counter.enter();
-    tokio::spawn(async move {
+/// A handshake, and what it needs.
+pub(super) struct Handshake {
+    pub(super) incoming: Incoming,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) settings: Arc<ListenerSettings>,
+    /// The slot among the handshakes.
+    pub(super) slot: Permit<RateLimitKey>,
+    pub(super) under_way: UnderWay,
+}
+
+impl Handshake {
+    /// Performs the handshake in a task of its own, once `turn` has come.
+    pub(super) fn spawn(self, turn: impl Future<Output = ()> + Send + 'static) {
+        let gateway = Arc::clone(&self.gateway);
+        let handshake = self.perform();
+        tokio::spawn(async move {
+            turn.await;
+            handshake.await;
+            gateway.flush();
+        });
+    }
+
+    /// Performs the handshake now if the client has sent its request already, and else in a task of its own. The first message of the
+    /// client may wait in its shard afterwards, until somebody has that [write](Gateway::flush).
+    pub(super) async fn begin(self) {
+        let gateway = Arc::clone(&self.gateway);
+        let mut handshake = Box::pin(self.perform());
+        if !is_done_at_once(handshake.as_mut()).await {
+            tokio::spawn(async move {
+                handshake.await;
+                gateway.flush();
+            });
+        }
+    }
+
+    async fn perform(self) {
+        let Self { incoming, gateway, settings, slot, under_way } = self;
+        let handshaking = settings.counter.enter();
         slot.begin();
-        turn.await;
         perform(incoming, &gateway, &settings, &slot, &under_way).await;
         drop((slot, handshaking, under_way));
-    });
+    }
+}
+
+/// Goes on with the future until it has to wait, and says whether it is done, which one that panics is too: the panic hook has told of
+/// it, as it does of one in a task.
+async fn is_done_at_once(mut future: Pin<&mut impl Future<Output = ()>>) -> bool {
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        Poll::Ready(!matches!(polled, Ok(Poll::Pending)))
+    })
+    .await
 }
 
 /// Performs the handshake and hands the client to a shard, or refuses it. The slot among the handshakes may be taken away
@@ -191,8 +229,9 @@ async fn accept<'g>(
         if !settings.trusted_proxies.is_empty() && !client.is_trusted_proxy() {
             return Err(Refusal::untrusted_proxy().into());
         }
-        if let Some(address) =
-            proxy_protocol::take_header(&mut socket).await.map_err(Refusal::proxy_header)?
+        if let Some(address) = proxy_protocol::take_header(socket.polled().map_err(Refusal::proxy_header)?)
+            .await
+            .map_err(Refusal::proxy_header)?
         {
             client.address = address;
         }
@@ -216,7 +255,7 @@ async fn accept<'g>(
             let first = tokio::select! {
                 biased;
                 () = gate.handed_over() => None,
-                first = tls::first_byte(&socket) => Some(first?),
+                first = tls::first_byte(&mut socket) => Some(first?),
             };
             let Some(first) = first else { return Err(passed(Stream::Plain(socket), read)) };
             tls::accept(socket, first, certificate).await?
@@ -246,7 +285,15 @@ async fn accept<'g>(
     match open(&mut stream, request, gateway, rules, token_verifier, *deflate, wants_handshake, &mut arrival)
         .await
     {
-        Ok(opened) => Ok(Accepted { stream, opened, slot: client.take_slot(), is_relayed, _turn: turn }),
+        Ok(mut opened) => {
+            // A client of another node may take a while to come, and the page is not to wait for so long.
+            if matches!(&opened.resumption, Resumption::Good(offer) if !gateway.has_here(offer))
+                && let Err(refusal) = opened.say(&mut stream).await
+            {
+                return Err(refusal.into());
+            }
+            Ok(Accepted { stream, opened, slot: client.take_slot(), is_relayed, _turn: turn })
+        }
         Err(refusal) => Err(RefusedPeer::on(stream, refusal).into()),
     }
 }
@@ -262,9 +309,6 @@ impl Passed {
     ) -> io::Result<PassedHandshake> {
         let Self { stream, is_past_proxy_header, is_relayed, read } = self;
         let (socket, tls) = stream.into_parts();
-        if tls.is_some() {
-            prepare(&socket)?;
-        }
         let socket = socket.into_std()?;
         let (socket, relayed) = match tls {
             None => (OwnedFd::from(socket), None),
@@ -293,7 +337,7 @@ const LEAST: Duration = Duration::from_millis(100);
 /// Refuses a peer before its handshake. A peer that would speak TLS is not told, as a TLS handshake costs more than the limit
 /// saves.
 fn refuse_early(
-    socket: TcpStream,
+    socket: ClientSocket,
     settings: &ListenerSettings,
     is_relayed: bool,
     refusal: Refusal,
@@ -314,10 +358,9 @@ async fn hand_over(
     settings: &ListenerSettings,
 ) {
     let Accepted { stream, opened, slot, is_relayed, _turn } = accepted;
-    let Opened { encoding, early, handshake, identity, device, resumption } = opened;
+    let Opened { answer, encoding, early, handshake, identity, device, resumption } = opened;
     let (socket, tls) = stream.into_parts();
-    let prepared = if is_relayed { Ok(()) } else { prepare(&socket) };
-    let socket = match prepared.and_then(|()| socket.into_std()) {
+    let socket = match socket.into_std() {
         Ok(socket) => socket,
         Err(error) => return debug!(%error, "a client vanished during its handshake"),
     };
@@ -330,6 +373,7 @@ async fn hand_over(
     let new_connection = NewConnection {
         socket,
         tls,
+        answer: answer.into(),
         listener: settings.index,
         encoding,
         early,
@@ -400,14 +444,4 @@ impl ClientRegistry for Gateway {
     async fn disown(&self, offer: &ResumeOffer) {
         Gateway::disown(self, offer, GapReason::Identity).await;
     }
-}
-
-/// Bytes that the kernel keeps unsent for a client. Without this bound it takes megabytes for a client that does not read. What
-/// the kernel does not take waits in the outbox, which a setting bounds.
-const UNSENT: u32 = 128 << 10;
-
-fn prepare(socket: &TcpStream) -> io::Result<()> {
-    // A push is one small write, and must not wait until more bytes follow.
-    socket.set_nodelay(true)?;
-    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)
 }

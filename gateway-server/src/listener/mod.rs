@@ -1,5 +1,4 @@
-//! The listeners for clients: each accepts connections, performs each handshake in a task of its own, and hands the client to a
-//! shard.
+//! The listeners for clients: each accepts connections, performs their handshakes, and hands the clients to the shards.
 
 mod accept;
 mod accept_pace;
@@ -7,6 +6,7 @@ mod admission;
 mod ambiguity;
 mod begun;
 mod client_address;
+mod client_socket;
 mod continued;
 mod device;
 mod farewell;

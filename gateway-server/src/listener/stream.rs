@@ -6,18 +6,19 @@ use std::task::{Context, Poll};
 
 use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use super::client_socket::ClientSocket;
 
 /// A client's socket, with or without TLS.
 pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(ClientSocket),
+    Tls(Box<TlsStream<ClientSocket>>),
 }
 
 impl Stream {
     /// Gives the socket, and the state of TLS when the client speaks it.
-    pub(super) fn into_parts(self) -> (TcpStream, Option<Box<ServerConnection>>) {
+    pub(super) fn into_parts(self) -> (ClientSocket, Option<Box<ServerConnection>>) {
         match self {
             Self::Plain(socket) => (socket, None),
             Self::Tls(stream) => {

@@ -1,16 +1,17 @@
 //! The TLS handshake of a client.
 
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::client_socket::ClientSocket;
 use super::farewell::RefusedPeer;
 use super::refusal::Refusal;
 use super::stream::Stream;
 use crate::net::tls::{Certificate, FIRST_BYTE};
 
 /// Waits for the first byte of a client, and leaves it in the socket.
-pub(super) async fn first_byte(socket: &TcpStream) -> Result<u8, Refusal> {
+pub(super) async fn first_byte(socket: &mut ClientSocket) -> Result<u8, Refusal> {
     let mut first = [0];
+    let socket = socket.polled().map_err(Refusal::tls)?;
     if socket.peek(&mut first).await.map_err(Refusal::tls)? == 0 {
         return Err(Refusal::tls("the peer has closed"));
     }
@@ -19,7 +20,7 @@ pub(super) async fn first_byte(socket: &TcpStream) -> Result<u8, Refusal> {
 
 /// Does the handshake with a client whose first byte is known.
 pub(super) async fn accept(
-    socket: TcpStream,
+    socket: ClientSocket,
     first: u8,
     certificate: &Certificate,
 ) -> Result<Stream, RefusedPeer> {

@@ -24,6 +24,9 @@ const NAMES: [&str; 5] =
 
 /// The protocol that a client and the listener have agreed on, and what the client has said of itself by then.
 pub struct Opened {
+    /// The response that accepts the request, which the client gets before its first message; empty if there is none, or if the client
+    /// has it.
+    pub answer: Vec<u8>,
     /// The encoding of the messages to the client.
     pub encoding: Encoding,
     /// The bytes behind the request that were read with it: frames of a client that does not wait for the answer.
@@ -42,6 +45,7 @@ impl Opened {
     /// Opens a protocol that has no handshake.
     pub(super) fn at_once(encoding: Encoding) -> Self {
         Self {
+            answer: Vec::new(),
             encoding,
             early: Box::default(),
             handshake: None,
@@ -50,9 +54,14 @@ impl Opened {
             resumption: Resumption::NotAsked,
         }
     }
+
+    /// Sends the client the answer before its first message is there.
+    pub(super) async fn say(&mut self, socket: &mut (impl AsyncWrite + Unpin)) -> Result<(), Refusal> {
+        write(socket, &std::mem::take(&mut self.answer)).await
+    }
 }
 
-/// Performs the handshake. A peer that is refused has not been told of it yet. `deflate` allows compressed messages if the client
+/// Performs the handshake, and answers the client. A peer that is refused has not been told of it yet. `deflate` allows compressed messages if the client
 /// offers them. With `wants_handshake` the request is kept for the application's events. `clients` finds the client that the page
 /// asks for, if it does.
 pub async fn upgrade(
@@ -65,10 +74,13 @@ pub async fn upgrade(
     newcomer: &mut impl Newcomer,
 ) -> Result<Opened, Refusal> {
     let request = request::read(socket, &mut Vec::new(), rules.max_request_bytes).await?;
-    open(socket, request, clients, rules, token_verifier, deflate, wants_handshake, newcomer).await
+    let mut opened =
+        open(socket, request, clients, rules, token_verifier, deflate, wants_handshake, newcomer).await?;
+    opened.say(socket).await?;
+    Ok(opened)
 }
 
-/// Performs the handshake as [`upgrade`] does, once the request was read.
+/// Performs the handshake as [`upgrade`] does, once the request was read, but leaves the answer to the caller.
 #[expect(clippy::too_many_arguments, reason = "a handshake depends on all of them")]
 pub(super) async fn open(
     socket: &mut (impl AsyncWrite + Unpin),
@@ -93,7 +105,7 @@ pub(super) async fn open(
     let (identity, resumption) =
         match introduce(&request, is_gateway2, full, token_verifier, clients, newcomer).await {
             Err(refusal) if refusal.is_for_websocket() => {
-                answer(socket, &response).await?;
+                write(socket, &answer(&response)).await?;
                 return Err(refusal);
             }
             introduced => introduced?,
@@ -102,12 +114,12 @@ pub(super) async fn open(
     if let Some(answer) = deflate {
         response.headers_mut().insert("Sec-WebSocket-Extensions", HeaderValue::from_static(answer));
     }
-    answer(socket, &response).await?;
+    let answer = answer(&response);
     let encoding = Encoding::of_websocket(is_gateway2, deflate.is_some());
     let handshake = wants_handshake.then(|| Box::new(handshake(&request, target)));
     let signed = identity.as_ref().and_then(|identity| identity.device.clone());
     let device = signed.or_else(|| device::offered(&request));
-    Ok(Opened { encoding, early, handshake, identity, device, resumption })
+    Ok(Opened { answer, encoding, early, handshake, identity, device, resumption })
 }
 
 /// Finds out who the client is: the one that was here before, or one with the identity of its token, if it has one. The token of a
@@ -151,7 +163,7 @@ async fn introduce(
     }
 }
 
-async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> Result<(), Refusal> {
+fn answer(response: &Response) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     bytes.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
     for (name, value) in response.headers() {
@@ -161,7 +173,11 @@ async fn answer(socket: &mut (impl AsyncWrite + Unpin), response: &Response) -> 
         }
     }
     bytes.extend_from_slice(b"\r\n");
-    socket.write_all(&bytes).await.map_err(Error::from)?;
+    bytes
+}
+
+async fn write(socket: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Refusal> {
+    socket.write_all(bytes).await.map_err(Error::from)?;
     // TLS keeps bytes that the socket does not take yet, so they are flushed.
     Ok(socket.flush().await.map_err(Error::from)?)
 }

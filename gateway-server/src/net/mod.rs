@@ -1,5 +1,6 @@
 //! What all ports do with connections, whatever these speak: listening, slots, turns, keepalive, TLS, addresses.
 
+mod acceptor;
 mod attempts;
 mod bind;
 pub mod keepalive;
@@ -13,6 +14,7 @@ mod relay_pair;
 pub mod tls;
 mod turns;
 
+pub use acceptor::Acceptor;
 pub use attempts::Attempts;
 pub use bind::{bind_tcp, pause_after_failed_accept};
 pub use nats_address::NatsAddress;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use hashbrown::{HashMap, HashSet};
 use mio::{Interest, Registry, Token};
+use rustls::ServerConnection;
 use slab::Slab;
 
 use super::ShardBounds;
@@ -28,8 +29,9 @@ use crate::system::{injected_faults, memory_reserve};
 /// millisecond. A larger one is merged in another thread.
 const MERGED_AT_ONCE: usize = 16 << 10;
 
-/// What the poll reports of a socket.
-const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// What the poll reports of a socket for which something waits, or may wait in its TLS session. Of others it reports only what they
+/// send, as a new socket would else wake the shard's thread to say that it can be written to.
+const WAITED_FOR: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// The clients of one shard, and the tables by which they are found.
 pub(crate) struct Clients {
@@ -60,6 +62,11 @@ pub(crate) struct Clients {
     pub(super) resume: ResumeState,
     /// Where the inbox is told which clients are bound to which uids, if there is an inbox.
     pub(super) inbox_notes: Option<InboxNotes>,
+}
+
+/// What the poll has to report of a connection's socket.
+fn interest(connection: &Connection) -> Interest {
+    if connection.is_tls || connection.has_outbox() { WAITED_FOR } else { Interest::READABLE }
 }
 
 impl Clients {
@@ -100,6 +107,7 @@ impl Clients {
     pub(super) fn insert(
         &mut self,
         socket: TcpStream,
+        tls: Option<Box<ServerConnection>>,
         connection_id: u32,
         encoding: Encoding,
         listener: u8,
@@ -109,7 +117,8 @@ impl Clients {
         let socket = mio::net::TcpStream::from_std(socket);
         // A connection id is issued again only after 2³² others, but by then the connection that had it first may still be here.
         let is_free = !self.online.contains_key(&connection_id);
-        let connection = Connection::new(socket, connection_id, encoding, listener);
+        let mut connection = Connection::new(socket, connection_id, encoding, listener);
+        connection.speak_tls(tls);
         let key = match is_free {
             true => self.place_online(connection, registry)?,
             false => self.place(connection, false, registry)?,
@@ -140,9 +149,10 @@ impl Clients {
     ) -> std::io::Result<usize> {
         let entry = self.connections.vacant_entry();
         let key = entry.key();
+        let interest = interest(&connection);
         match &mut connection.socket {
-            Some(socket) if is_polled => registry.reregister(socket, Token(key), INTEREST)?,
-            Some(socket) => registry.register(socket, Token(key), INTEREST)?,
+            Some(socket) if is_polled => registry.reregister(socket, Token(key), interest)?,
+            Some(socket) => registry.register(socket, Token(key), interest)?,
             None => {}
         }
         entry.insert(connection);
@@ -155,12 +165,27 @@ impl Clients {
         &mut self,
         key: usize,
         socket: TcpStream,
+        tls: Option<Box<ServerConnection>>,
         registry: &Registry,
     ) -> std::io::Result<()> {
+        let connection = &mut self.connections[key];
+        connection.speak_tls(tls);
         let mut socket = mio::net::TcpStream::from_std(socket);
-        registry.register(&mut socket, Token(key), INTEREST)?;
-        self.connections[key].socket = Some(socket);
+        registry.register(&mut socket, Token(key), interest(connection))?;
+        connection.socket = Some(socket);
         Ok(())
+    }
+
+    /// Notes that something waits for a client, and has the poll report when its socket takes more.
+    pub(super) fn wait_for_room(&mut self, key: usize, registry: &Registry) -> std::io::Result<()> {
+        let connection = &mut self.connections[key];
+        let is_new = self.slow.insert(key as u32);
+        match &mut connection.socket {
+            Some(socket) if is_new && !connection.is_tls => {
+                registry.reregister(socket, Token(key), WAITED_FOR)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Notes that a client has come back by another listener.

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use rustls::ServerConnection;
 use tokio::sync::oneshot;
@@ -27,6 +28,8 @@ pub struct NewConnection {
     pub socket: TcpStream,
     /// The TLS session between the socket and the client's protocol, for a connection that came through TLS.
     pub tls: Option<Box<ServerConnection>>,
+    /// The server's answer to the client's opening handshake, with which the client's first message goes out; empty if the client has it.
+    pub answer: Bytes,
     /// The listener that accepted the connection: an index into [`ShardSettings::listeners`].
     pub listener: u8,
     /// The encoding in which the client gets messages.
@@ -220,7 +223,9 @@ impl Command {
                 },
                 Self::Ungroup { group } => group.len(),
                 Self::Adopt { new_connection, identity, .. } => {
-                    new_connection.handshake.as_ref().map_or(0, |handshake| handshake.weight())
+                    new_connection.answer.len()
+                        + new_connection.early.len()
+                        + new_connection.handshake.as_ref().map_or(0, |handshake| handshake.weight())
                         + identity.as_ref().map_or(0, |identity| identity.weight())
                 }
                 Self::AwaitArrival { arrival, .. } => arrival.weight(),

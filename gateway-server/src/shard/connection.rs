@@ -153,8 +153,9 @@ impl Connection {
         self.extra.as_deref_mut()
     }
 
-    /// Makes all further reads and writes of this connection go through this TLS session.
-    pub(super) fn speak_tls(&mut self, mut tls: Box<ServerConnection>) {
+    /// Makes all further reads and writes of this connection go through this TLS session, if there is one.
+    pub(super) fn speak_tls(&mut self, tls: Option<Box<ServerConnection>>) {
+        let Some(mut tls) = tls else { return };
         tls.set_buffer_limit(Some(ENCRYPTED));
         self.is_tls = true;
         self.extra_mut().rare_mut().tls = Some(tls);

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::command::NewConnection;
 use super::connection::Phase;
 use super::event_sink::{Client, Welcome};
@@ -28,17 +30,27 @@ impl Shard {
             // The client only sees the end of its connection, as there is no memory to tell it more.
             return abuse_log::report(Offence::NoMemory, new_connection.address, &NoMemory);
         }
-        let NewConnection { socket, tls, listener, encoding, early, address, handshake, slot, device, gap } =
-            new_connection;
-        let (key, is_online) =
-            match self.clients.insert(socket, connection_id, encoding, listener, &self.registry) {
-                Ok(inserted) => inserted,
-                Err(error) => {
-                    return tracing::error!(%error, "a new connection cannot be polled and is dropped");
-                }
-            };
-        if let Some(tls) = tls {
-            self.clients.connections[key].speak_tls(tls);
+        let NewConnection {
+            socket,
+            tls,
+            answer,
+            listener,
+            encoding,
+            early,
+            address,
+            handshake,
+            slot,
+            device,
+            gap,
+        } = new_connection;
+        let inserted = self.clients.insert(socket, tls, connection_id, encoding, listener, &self.registry);
+        let (key, is_online) = match inserted {
+            Ok(inserted) => inserted,
+            Err(error) => {
+                return tracing::error!(%error, "a new connection cannot be polled and is dropped");
+            }
+        };
+        if self.clients.connections[key].is_tls {
             // The TLS session may hold bytes that the client sent behind its handshake.
             self.read_later(key);
         }
@@ -53,6 +65,7 @@ impl Shard {
         }
         if !is_online || self.is_stopping() {
             let close = if is_online { close::GOING_AWAY } else { close::TRY_AGAIN };
+            self.send_answer(key, answer);
             return self.close(key, close, Phase::Closing);
         }
         let has_token = identity.is_some();
@@ -61,23 +74,44 @@ impl Shard {
         }
         let client = Client::of(&self.clients.connections[key], &self.settings.listeners);
         match self.events.connected(&client, handshake) {
-            Welcome::Refused => self.close(key, close::TRY_AGAIN, Phase::Closing),
+            Welcome::Refused => {
+                self.send_answer(key, answer);
+                self.close(key, close::TRY_AGAIN, Phase::Closing);
+            }
             // The server itself sends the init of this subprotocol, whoever handles events.
             Welcome::BuiltIn | Welcome::Elsewhere if encoding.is_gateway2() => {
                 self.begin_to_count(key, has_token);
-                self.send_init(key, false, gap);
+                self.send_init(key, answer, false, gap);
                 self.clients.counts.messages_out += 1;
             }
             Welcome::BuiltIn => {
                 let id = ClientId::new(self.settings.node, connection_id);
                 let proof = self.settings.proofs.of(connection_id);
                 let init = format!(r#"{{"type":"init","client_id":"{id}","proof":"{proof}"}}"#);
-                self.send(key, protocol::message(encoding, MessageKind::Text, init.as_bytes()));
+                self.send_behind(
+                    key,
+                    answer,
+                    protocol::message(encoding, MessageKind::Text, init.as_bytes()),
+                );
                 self.clients.counts.messages_out += 1;
             }
-            Welcome::Elsewhere => {}
+            Welcome::Elsewhere => self.send_answer(key, answer),
         }
         self.hear_early(key, &early);
+    }
+
+    /// Adds the answer to a client's opening handshake to what it gets in this turn, unless it has it already.
+    pub(super) fn send_answer(&mut self, key: usize, answer: Bytes) {
+        if !answer.is_empty() {
+            self.send(key, answer);
+        }
+    }
+
+    /// Adds the first message of a connection to what it gets in this turn, behind the answer to the opening handshake. Both are one
+    /// frame here, as one is sent at less cost than two.
+    pub(super) fn send_behind(&mut self, key: usize, answer: Bytes, message: Bytes) {
+        let frame = if answer.is_empty() { message } else { [answer, message].concat().into() };
+        self.send(key, frame);
     }
 
     /// Makes the client offline for everybody else, and reports that it has gone.

@@ -185,8 +185,10 @@ impl Shard {
         let outbox = &mut connection.extra_mut().outbox;
         outbox.give_up(&mut self.clients.held);
         outbox.push(farewell, &mut self.clients.held);
-        self.clients.slow.insert(key as u32);
-        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.connection_id));
+        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection_id));
+        if self.clients.wait_for_room(key, &self.registry).is_err() {
+            self.abort(key);
+        }
     }
 }
 

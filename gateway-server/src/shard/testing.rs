@@ -70,6 +70,7 @@ pub(crate) fn new_connection(encoding: Encoding) -> (NewConnection, TcpStream) {
     let new_connection = NewConnection {
         socket,
         tls: None,
+        answer: Bytes::new(),
         listener: 0,
         encoding,
         early: Box::default(),

@@ -110,8 +110,9 @@ impl Shard {
         self.clients.counts.bytes_out += written as u64;
         match result {
             Ok(waits) => {
-                if waits {
-                    self.clients.slow.insert(key as u32);
+                // A socket of which nobody would say when it takes more has to go.
+                if waits && self.clients.wait_for_room(key, &self.registry).is_err() {
+                    return self.lose(key, true);
                 }
                 self.after_write(key);
             }

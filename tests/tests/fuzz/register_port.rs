@@ -70,6 +70,7 @@ impl Target {
             let new_connection = NewConnection {
                 socket,
                 tls: None,
+                answer: Default::default(),
                 address: None,
                 listener: 0,
                 encoding: Encoding::Websocket,

@@ -802,6 +802,16 @@ fn a_stream_that_was_removed_is_made_anew_and_all_are_told() {
     assert_eq!(nodes[0].arrive(&Device::Shared).epoch, after.epoch);
 }
 
+/// Whether all threads of a process are stopped.
+fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads.map_while(Result::ok).all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state stands behind the name, which is in parentheses.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
+}
+
 #[test]
 fn a_server_that_hangs_is_an_error_and_one_without_jetstream_is_unsuitable() {
     let Some(nats) = Nats::start() else { return };
@@ -811,6 +821,10 @@ fn a_server_that_hangs_is_an_error_and_one_without_jetstream_is_unsuitable() {
         assert!(Command::new("kill").args([name, &nats.child.id().to_string()]).status().unwrap().success());
     };
     signal("-STOP");
+    // Its threads stop one after the other.
+    while !is_stopped(nats.child.id()) {
+        std::thread::yield_now();
+    }
     let begin = Instant::now();
     let failed = bench.store.apply(bench.now, &[Operation::Deliver(message("b", "x"))]);
     assert!(matches!(failed, Err(StoreError::Unanswered(_))), "{failed:?}");

@@ -148,7 +148,7 @@ impl Shard {
             if !outbox.fill(parts, &mut self.clients.held) {
                 return Err(contradiction("what waits for a client"));
             }
-            self.clients.slow.insert(key as u32);
+            self.clients.wait_for_room(key, &self.registry).map_err(MalformedBatch::Socket)?;
         }
         if let Some(partial) = client.partial {
             let partial = partial_message(partial, &mut restoration.buffers)?;

@@ -1,5 +1,6 @@
 //! Coming back: a client gets a new connection, what it has missed, and then what is new.
 
+use bytes::Bytes;
 use gateway_wire::client_protocol::{GapReason, Init, ResumeOffer};
 use mio::net::TcpStream;
 
@@ -20,7 +21,13 @@ impl Shard {
 
     /// Sends the init message of the subprotocol `gateway.2`. `gap` says why the client that the page asked for could not be
     /// resumed.
-    pub(in crate::shard) fn send_init(&mut self, key: usize, resumed: bool, gap: Option<GapReason>) {
+    pub(in crate::shard) fn send_init(
+        &mut self,
+        key: usize,
+        answer: Bytes,
+        resumed: bool,
+        gap: Option<GapReason>,
+    ) {
         let connection_id = self.clients.connections[key].connection_id;
         let proof = self.settings.proofs.of(connection_id);
         let resume = &mut self.clients.resume;
@@ -38,8 +45,10 @@ impl Shard {
             missed: record.missed(),
             reason: gap,
         });
-        let Some(json) = init.and_then(|init| serde_json::to_vec(&init).ok()) else { return };
-        self.send(key, websocket::message(MessageKind::Text, &json));
+        let Some(json) = init.and_then(|init| serde_json::to_vec(&init).ok()) else {
+            return self.send_answer(key, answer);
+        };
+        self.send_behind(key, answer, websocket::message(MessageKind::Text, &json));
     }
 
     /// Gives a client that comes back its new connection. A page whose offer is not good any more is asked to try again: it was
@@ -63,11 +72,11 @@ impl Shard {
             return self.turn_away(connection_id, new_connection);
         };
         self.unplug(key);
-        let Some(early) = self.reconnect(key, new_connection) else {
+        let Some((answer, early)) = self.reconnect(key, new_connection) else {
             return self.wait_for_return(key);
         };
         let is_closed = self.clients.resume.closed.remove(&connection_id).is_some();
-        self.go_on(key);
+        self.go_on(key, answer);
         if is_closed {
             self.clients.resume.bury(connection_id, GapReason::Closed);
             return self.close(key, close::BY_APPLICATION, Phase::Closing);
@@ -75,12 +84,17 @@ impl Shard {
         self.hear_early(key, &early);
     }
 
-    /// Gives a client without a connection a new one. Gives what the page has sent on it already, or `None` if the connection
-    /// cannot be used.
-    pub(super) fn reconnect(&mut self, key: usize, new_connection: NewConnection) -> Option<Box<[u8]>> {
-        let NewConnection { socket, tls, listener, encoding, early, address, slot, .. } = new_connection;
+    /// Gives a client without a connection a new one. Gives the answer that the page gets first and what it has sent already, or `None`
+    /// if the connection cannot be used.
+    pub(super) fn reconnect(
+        &mut self,
+        key: usize,
+        new_connection: NewConnection,
+    ) -> Option<(Bytes, Box<[u8]>)> {
+        let NewConnection { socket, tls, answer, listener, encoding, early, address, slot, .. } =
+            new_connection;
         self.clients.resume.parked.remove(key);
-        if let Err(error) = self.clients.plug_in(key, socket, &self.registry) {
+        if let Err(error) = self.clients.plug_in(key, socket, tls, &self.registry) {
             tracing::error!(%error, "a new connection cannot be polled and is dropped");
             return None;
         }
@@ -97,18 +111,17 @@ impl Shard {
             connection.extra_mut().rare_mut().address = address;
             connection.slim();
         }
-        if let Some(tls) = tls {
-            connection.speak_tls(tls);
+        if connection.is_tls {
             self.read_later(key);
         }
-        Some(early)
+        Some((answer, early))
     }
 
-    /// Sends a client that has come back its init, and everything that it has not seen.
-    pub(super) fn go_on(&mut self, key: usize) {
+    /// Sends a client that has come back the answer to its handshake, its init, and everything that it has not seen.
+    pub(super) fn go_on(&mut self, key: usize, answer: Bytes) {
         let encoding = self.clients.connections[key].encoding;
         self.clients.resume.counts.resumed += 1;
-        self.send_init(key, true, None);
+        self.send_init(key, answer, true, None);
         for (frame, skip) in self.clients.resume.unseen(key) {
             if encoding.is_deflated() && skip == 0 {
                 self.send(key, frame);
@@ -130,15 +143,16 @@ impl Shard {
 
     /// Closes a new connection that is nobody's.
     pub(super) fn turn_away(&mut self, connection_id: u32, new_connection: NewConnection) {
-        let NewConnection { socket, tls, listener, encoding, .. } = new_connection;
-        let connection = Connection::new(TcpStream::from_std(socket), connection_id, encoding, listener);
+        let NewConnection { socket, tls, answer, listener, encoding, .. } = new_connection;
+        let mut connection = Connection::new(TcpStream::from_std(socket), connection_id, encoding, listener);
+        connection.speak_tls(tls);
         let Ok(key) = self.clients.place(connection, false, &self.registry) else {
             return;
         };
-        if let Some(tls) = tls {
-            self.clients.connections[key].speak_tls(tls);
+        if self.clients.connections[key].is_tls {
             self.read_later(key);
         }
+        self.send_answer(key, answer);
         self.close(key, close::TRY_AGAIN, Phase::Closing);
     }
 }
