@@ -68,6 +68,11 @@ impl Address {
         Ok(Self::Tcp { host, port, is_tls })
     }
 
+    /// Whether nobody has to be asked for what the address stands for, which may take any time.
+    pub(crate) fn is_resolved(&self) -> bool {
+        !matches!(self, Self::Tcp { host: Host::Name(_), .. })
+    }
+
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self, Self::Tcp { is_tls: true, .. })
     }

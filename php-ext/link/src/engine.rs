@@ -363,6 +363,14 @@ impl Engine {
         });
     }
 
+    /// Runs in the PHP thread, which waits: makes the attempt to connect that the state asks for.
+    pub(crate) fn connect(&mut self) {
+        if self.connection.is_none() {
+            // What there is to wait for is the I/O thread's.
+            let _ = self.reconnect();
+        }
+    }
+
     /// Without a connection: makes an attempt if one is due, and otherwise gives what to wait for.
     fn reconnect(&mut self) -> Option<WaitCondition> {
         let wait = |timeout| Some(WaitCondition { socket: None, timeout });

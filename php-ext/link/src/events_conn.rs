@@ -345,7 +345,7 @@ impl EventsConn {
 
     fn wait_for_room(&self) -> Result<(), EventsConnLost> {
         let output = Interest { input: false, output: true };
-        poll::wait_for_either(Some((self.stream.as_raw_fd(), output)), None, PATIENCE).map_err(lost)
+        poll::wait_for_either(Some((self.stream.as_raw_fd(), output)), None, PATIENCE).map(drop).map_err(lost)
     }
 
     /// Waits for room if it must: these frames are small, and the gateway reads them whatever else it does.

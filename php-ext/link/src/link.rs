@@ -1,6 +1,6 @@
 //! The caller's end of a link: what PHP's thread hands over, asks and waits for.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, TryLockError};
@@ -45,14 +45,16 @@ pub struct LinkLimits {
     pub silence: Duration,
 }
 
-/// A link to one target. It is used by one thread, and has an I/O thread of its own.
+/// A link to one target. It is used by one thread, and has an I/O thread of its own from when there is first something to do while PHP
+/// does something else: questions alone need none.
 #[derive(Debug)]
 pub struct Link {
     target: Arc<Target>,
     limits: LinkLimits,
     shared: Arc<Shared>,
     engine: Arc<Mutex<Engine>>,
-    thread: Option<JoinHandle<()>>,
+    /// The I/O thread, once it was started.
+    thread: OnceCell<JoinHandle<()>>,
     next_seq: Cell<u64>,
     /// The number of orders that were handed over.
     orders: u64,
@@ -95,8 +97,7 @@ pub struct Unconfirmed {
 }
 
 impl Link {
-    /// Starts the I/O thread, which does nothing until the first call. Fails when the system gives no thread, descriptor or
-    /// random numbers.
+    /// Opens a link, which does nothing until the first call. Fails when the system gives no descriptor or random numbers.
     pub fn new(target: Arc<Target>, limits: LinkLimits) -> Result<Self, LinkError> {
         let failed = |error: io::Error| LinkError::Thread(error.to_string());
         let mut producer = [0; 16];
@@ -104,25 +105,17 @@ impl Link {
         let shared = Arc::new(Shared::new(Waker::new().map_err(failed)?));
         let engine =
             Engine::new(Arc::clone(&shared), Arc::clone(&target), Producer(producer), limits.silence);
-        Self::start(target, limits, shared, engine)
+        Ok(Self::with(target, limits, shared, engine))
     }
 
-    /// Starts with an engine, which may be connected already.
-    pub(crate) fn start(
-        target: Arc<Target>,
-        limits: LinkLimits,
-        shared: Arc<Shared>,
-        engine: Engine,
-    ) -> Result<Self, LinkError> {
-        let failed = |error: io::Error| LinkError::Thread(error.to_string());
-        let engine = Arc::new(Mutex::new(engine));
-        let thread = io_thread::start(Arc::clone(&shared), Arc::clone(&target), Arc::clone(&engine));
-        Ok(Self {
+    /// Makes a link of an engine, which may be connected already.
+    pub(crate) fn with(target: Arc<Target>, limits: LinkLimits, shared: Arc<Shared>, engine: Engine) -> Self {
+        Self {
             target,
             limits,
             shared,
-            engine,
-            thread: Some(thread.map_err(failed)?),
+            engine: Arc::new(Mutex::new(engine)),
+            thread: OnceCell::new(),
             next_seq: Cell::new(1),
             orders: 0,
             reported: 0,
@@ -130,7 +123,30 @@ impl Link {
             silent_since: Cell::new(None),
             batching: false,
             has_batch: false,
-        })
+        }
+    }
+
+    /// Starts the I/O thread, unless it was. Fails when the system gives no thread.
+    fn start_io_thread(&self) -> Result<(), LinkError> {
+        if self.thread.get().is_some() {
+            return Ok(());
+        }
+        let (shared, target) = (Arc::clone(&self.shared), Arc::clone(&self.target));
+        let thread = io_thread::start(shared, target, Arc::clone(&self.engine));
+        let thread = thread.map_err(|error| LinkError::Thread(error.to_string()))?;
+        // Only the thread that uses the link comes here.
+        let _ = self.thread.set(thread);
+        Ok(())
+    }
+
+    /// Has the I/O thread look at the state, which it does also when it starts. Without a thread the next call tries again to get one.
+    fn leave_to_io_thread(&self, state: MutexGuard<'_, LinkState>) {
+        if self.thread.get().is_some() {
+            self.shared.wake_io_thread(state);
+        } else {
+            drop(state);
+            let _ = self.start_io_thread();
+        }
     }
 
     /// The target that the link was opened for.
@@ -143,6 +159,11 @@ impl Link {
     pub fn order(&mut self, order: Order<'_>, timeout: Duration) -> Result<(), LinkError> {
         self.encode(Call::Order(order))?;
         let mut state = self.wait_for_room(timeout)?;
+        if self.thread.get().is_none() {
+            drop(state);
+            self.start_io_thread()?;
+            state = self.wait_for_room(timeout)?;
+        }
         let is_first = state.outgoing.is_empty();
         self.enqueue(&mut state, false);
         let (is_asleep, bytes) = (state.io_thread == IoThreadState::Asleep, state.outgoing.bytes());
@@ -273,7 +294,7 @@ impl Link {
         }
         let seq = self.enqueue(&mut state, true);
         state.later.expect(seq);
-        self.shared.wake_io_thread(state);
+        self.leave_to_io_thread(state);
         Ok(Question::new(Arc::clone(&self.shared), Arc::clone(&self.target), seq, timeout))
     }
 
@@ -394,10 +415,11 @@ impl Link {
     /// before.
     pub fn close(mut self, timeout: Duration) {
         self.stop();
+        let Some(thread) = self.thread.take() else { return };
         let (state, io_thread_ended) =
             self.shared.wait(Instant::now() + timeout, |_| self.io_thread_has_ended().then_some(()));
         drop(state);
-        if let Some(thread) = self.thread.take().filter(|_| io_thread_ended.is_some()) {
+        if io_thread_ended.is_some() {
             // `EndGuard` has reported a panic of the thread already.
             let _ = thread.join();
         }
@@ -425,9 +447,21 @@ impl Link {
         if state.is_up() && fits(&state) {
             return Ok(state);
         }
-        // The I/O thread may have left it to this thread to make room.
-        self.shared.wake_io_thread(state);
         let now = begun.1;
+        let state = match state.status {
+            LinkStatus::Idle if self.target.connects_in_time() && !self.is_silent() => {
+                let state = self.connect(state, now, timeout);
+                if state.is_up() && fits(&state) {
+                    return Ok(state);
+                }
+                state
+            }
+            _ => state,
+        };
+        // The I/O thread may have left it to this thread to make room.
+        drop(state);
+        self.start_io_thread()?;
+        self.shared.wake_io_thread(self.shared.lock());
         let waited = if self.is_silent() { SILENT_WAIT.min(timeout) } else { timeout };
         let (state, ready) = self.shared.wait(now + waited, |state| {
             if !state.is_up() {
@@ -462,6 +496,25 @@ impl Link {
         }
     }
 
+    /// Has this thread make the attempt to connect for which it would wait, which saves waking the I/O thread and being woken by it. If
+    /// that has the engine, it makes the attempt.
+    fn connect<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, LinkState>,
+        now: Instant,
+        timeout: Duration,
+    ) -> MutexGuard<'a, LinkState> {
+        state.last_wanted = now;
+        state.connect_timeout = timeout;
+        state.status = LinkStatus::Connecting;
+        drop(state);
+        self.with_engine(|engine| {
+            engine.connect();
+            engine.is_idle()
+        });
+        self.shared.lock()
+    }
+
     /// Moves the call in the scratch memory to the queue, and gives its number.
     fn enqueue(&self, state: &mut LinkState, is_query: bool) -> u64 {
         let seq = self.next_seq.get();
@@ -488,7 +541,7 @@ impl Link {
         let mut state = self.shared.lock();
         state.php_drives = false;
         if !can_rest || state.io_thread == IoThreadState::WaitsForEngine {
-            self.shared.wake_io_thread(state);
+            self.leave_to_io_thread(state);
         }
     }
 

@@ -100,7 +100,7 @@ fn with_link(calls: u64, work: fn(&mut Link)) {
         let gateway = Arc::clone(&gateway);
         move || gateway.serve(theirs)
     });
-    let mut link = Link::start(target, limits, shared, engine.connected(connection)).unwrap();
+    let mut link = Link::with(target, limits, shared, engine.connected(connection));
 
     work(&mut link);
     // Everything must arrive though PHP does something else: a schedule in which a call stays behind never ends, which shuttle

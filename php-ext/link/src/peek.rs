@@ -3,7 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
@@ -36,10 +36,17 @@ pub(crate) fn peek(socket: &Socket) -> Peeked {
     }
 }
 
-/// Waits until one of the sockets has received something, or has ended.
+/// Waits until one of the sockets has received something, or has ended. PHP's thread may wait here, and a signal for PHP does not end
+/// that.
 pub(crate) fn wait(one: Option<&Socket>, other: Option<&Socket>, timeout: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + timeout;
     let watched = |socket: Option<&Socket>| {
         socket.map(|socket| (socket.as_raw_fd(), Interest { input: true, output: false }))
     };
-    poll::wait_for_either(watched(one), watched(other), timeout)
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if poll::wait_for_either(watched(one), watched(other), left)? || left.is_zero() {
+            return Ok(());
+        }
+    }
 }

@@ -91,14 +91,14 @@ pub(crate) fn wait(
     poll([woken(event), woken(timer), socket], timeout).map(|[event, timer, _]| event || timer)
 }
 
-/// Waits for either of two sockets, at most for `timeout`.
+/// Waits for either of two sockets, at most for `timeout` and until a signal comes. Gives whether one is ready.
 pub(crate) fn wait_for_either(
     one: Option<(RawFd, Interest)>,
     other: Option<(RawFd, Interest)>,
     timeout: Duration,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let nothing = (-1, Interest::default());
-    poll([one.unwrap_or(nothing), other.unwrap_or(nothing)], Some(timeout)).map(drop)
+    poll([one.unwrap_or(nothing), other.unwrap_or(nothing)], Some(timeout)).map(|[one, other]| one || other)
 }
 
 /// How a wait for input ended.

@@ -78,6 +78,11 @@ impl Target {
         &self.addresses
     }
 
+    /// Whether an attempt to connect ends within its bound of time, as no name has to be resolved and nothing waits in TLS.
+    pub(crate) fn connects_in_time(&self) -> bool {
+        self.addresses.iter().all(|address| address.is_resolved() && !address.is_tls())
+    }
+
     /// The secret that both sides must know; empty when there is none.
     pub fn secret(&self) -> &[u8] {
         &self.secret
