@@ -9,6 +9,7 @@ mod demo_in_browser;
 mod inbox;
 mod ipv6;
 mod plain_servers;
+mod readme;
 mod recipes;
 mod recipes_in_frameworks;
 mod traces;

@@ -189,6 +189,7 @@ impl Sandbox {
         let mut words = words.iter().map(String::as_str).peekable();
         while words.next_if(|word| *word == "sudo" || *word == "env" || word.contains('=')).is_some() {}
         let program = words.next().context("no command")?;
+        let program = program.strip_prefix("/path/to/push-gateway/").unwrap_or(program);
         let arguments: Vec<_> = words.collect();
         match program {
             "cd" => {
@@ -242,6 +243,8 @@ impl Sandbox {
                 let path = arguments.last().and_then(|path| path.strip_prefix("/path/to/push-gateway/"));
                 exists(&root().join(path.context("no folder of ours")?.trim_end_matches("/*")))
             }
+            // `yii2/quick_start.rs` runs an application on it.
+            "composer" if arguments == ["require", "workerman/gatewayclient"] => Ok(()),
             "composer" if arguments.first() == Some(&"require") => {
                 let name =
                     arguments.last().and_then(|name| name.strip_prefix("push-gateway/")?.split(':').next());
@@ -309,7 +312,9 @@ impl Sandbox {
     }
 
     async fn php(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        match arguments {
+        // `browser/readme.rs` runs these commands with the extension.
+        let loaded = ["-d", "extension=/path/to/push-gateway/target/release/libgateway.so"];
+        match arguments.strip_prefix(&loaded).unwrap_or(arguments) {
             ["-S", _, rest @ ..] => {
                 let mut command = std::process::Command::new("php");
                 command.args(["-S", "127.0.0.1:0"]).current_dir(root());

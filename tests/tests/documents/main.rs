@@ -2,4 +2,5 @@
 
 mod arrows;
 mod commands;
+mod figures;
 mod pages;

@@ -223,6 +223,57 @@ fn the_chinese_page_has_the_same_code() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the project's README shows of these steps is what stands here.
+#[test]
+fn the_readme_shows_the_same_steps() -> anyhow::Result<()> {
+    let readme = std::fs::read_to_string(root().join("README.md"))?;
+    let part = readme.split("\n### Yii 2\n").nth(1).context("no part for Yii 2")?;
+    let part = part.split("\n### ").next().unwrap_or_default();
+    let blocks = blocks(&page("README.md")?, "## Live pages in ten minutes")?;
+    let known: Vec<_> = blocks.iter().flat_map(|block| block.code.lines()).map(str::trim).collect();
+    let shown: Vec<_> = fences(part).into_iter().map(|fence| fence.code).collect();
+    let unknown: Vec<_> =
+        shown.iter().flat_map(|code| code.lines()).filter(|line| !known.contains(&line.trim())).collect();
+    assert_eq!(unknown, [WITHOUT_EXTENSION]);
+    Ok(())
+}
+
+/// The README's line that has the application run without the extension.
+const WITHOUT_EXTENSION: &str = "composer require workerman/gatewayclient";
+
+async fn it_works_without_the_extension(application: &Application, blocks: &[Fence]) -> anyhow::Result<()> {
+    std::fs::remove_file(application.path("machine/php/gateway.ini"))?;
+    follow(application, blocks)?;
+    done(&mut application.shell(WITHOUT_EXTENSION))?;
+    let loaded = done(&mut application.shell("php -r 'echo extension_loaded(\"gateway\") ? 1 : 0;'"))?;
+    assert_eq!(loaded, "0");
+    let _server = start_server(application, blocks).await?;
+    let (_site, _) = ProcessGroup::start(application.shell(block(blocks, "yii serve")?), " started").await?;
+    let browser = Browser::start().await?;
+    let tab = log_in(&browser).await?;
+    let other = browser.open(SITE).await?;
+    pages_of_101(2).await?;
+    tab.write("#comment input[name=text]", "nothing was compiled").await?;
+    tab.submit("#comment button").await?;
+    other.shows("#comments li", &["nothing was compiled"]).await
+}
+
+#[test]
+fn the_quick_start_works_without_the_extension() -> anyhow::Result<()> {
+    const TEST: &str = "the_quick_start_works_without_the_extension";
+    let Some(client) = std::env::var_os("GATEWAYCLIENT_PATH").filter(|path| !path.is_empty()) else {
+        skip(TEST, "GATEWAYCLIENT_PATH names no workerman/gatewayclient");
+        return Ok(());
+    };
+    let Some(application) = Application::of(TEST)? else { return Ok(()) };
+    let client = PathBuf::from(client);
+    let source =
+        json!({"type": "path", "url": client, "options": {"versions": {"workerman/gatewayclient": "3.1.0"}}});
+    done(&mut application.shell(&format!("composer config repositories.gatewayclient '{source}'")))?;
+    let blocks = blocks(&page("README.md")?, "## Live pages in ten minutes")?;
+    on_default_ports(TEST, async || it_works_without_the_extension(&application, &blocks).await)
+}
+
 async fn a_page_connects_whatever_its_handlers_are(
     application: &Application,
     blocks: &[Fence],
