@@ -284,8 +284,8 @@ fn what_is_handed_on_tells_nobody_where_it_was_built() -> anyhow::Result<()> {
 }
 
 /// Runs `scripts/setup build` on a pretended machine, whose Rust is too old and whose apt has these packages in these
-/// versions. Gives what apt is told to install, what the script says, and whether it succeeds.
-fn set_up(user: &str, available: &[(&str, &str)]) -> anyhow::Result<(String, String, bool)> {
+/// versions. Gives what apt is told to install, what the script complains of, whether it succeeds, and what it says beside.
+fn set_up(user: &str, available: &[(&str, &str)]) -> anyhow::Result<(String, String, bool, String)> {
     let folder = tempfile::tempdir()?;
     let program = |name: &str, lines: &str| -> anyhow::Result<()> {
         let path = folder.path().join(name);
@@ -295,7 +295,11 @@ fn set_up(user: &str, available: &[(&str, &str)]) -> anyhow::Result<(String, Str
     let installed = folder.path().join("installed");
     program("cargo", "echo 'cargo 0.66.0'")?;
     program("id", &format!("echo {user}"))?;
-    program("apt-get", &format!("[ $1 = update ] || echo \"$@\" >>{}", installed.display()))?;
+    let fetches = "[ $1 = update ] && exit
+        echo 'Need to get 98.7 MB of archives.'
+        for n in $(seq 25); do echo \"Get:$n http://deb.debian.org/debian bookworm/main amd64 lib$n amd64 1 [1 kB]\"; done
+        for n in $(seq 25); do echo \"Setting up lib$n (1) ...\"; done";
+    program("apt-get", &format!("{fetches}\necho \"$@\" >>{}", installed.display()))?;
     let cases: String = available
         .iter()
         .map(|(name, version)| format!("{name}) echo '  Candidate: {version}' ;;\n"))
@@ -305,10 +309,37 @@ fn set_up(user: &str, available: &[(&str, &str)]) -> anyhow::Result<(String, Str
     let output = Command::new(root().join("scripts/setup"))
         .arg("build")
         .env("PATH", path)
+        // Nothing has been built there.
+        .env("CARGO_TARGET_DIR", folder.path())
         .env("CARGO_HOME", folder.path())
         .output()?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Ok((std::fs::read_to_string(installed).unwrap_or_default(), said, output.status.success()))
+    let [complaint, said] =
+        [&output.stderr, &output.stdout].map(|text| String::from_utf8_lossy(text).into_owned());
+    Ok((std::fs::read_to_string(installed).unwrap_or_default(), complaint, output.status.success(), said))
+}
+
+/// Minutes of silence would look as if something hung.
+#[test]
+fn setup_says_what_it_installs_and_how_far_it_is() -> anyhow::Result<()> {
+    let web = [("cargo-web", "1.96.0+dfsg1-1~deb12u2"), ("rustc-web", "1.96.0+dfsg1-1~deb12u2")];
+    let (_, complaint, is_done, said) = set_up("0", &web)?;
+    assert!(is_done, "{complaint}");
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].contains("takes some minutes: cargo-web rustc-web"), "{said}");
+    let progress = [
+        "  Need to get 98.7 MB of archives.",
+        "  10 packages are fetched",
+        "  20 packages are fetched",
+        "  10 packages are set up",
+        "  20 packages are set up",
+    ];
+    assert_eq!(lines[1..6], progress, "{said}");
+    let build = "The first build compiles everything, which takes about ";
+    assert!(lines.get(6).is_some_and(|line| line.starts_with(build)), "{said}");
+    // Who may not install is told at once.
+    let (_, complaint, is_done, said) = set_up("1000", &web)?;
+    assert!(!is_done && said.is_empty() && complaint.contains("sudo apt-get install"), "{complaint}{said}");
+    Ok(())
 }
 
 #[test]
@@ -316,21 +347,21 @@ fn rust_is_installed_where_apt_has_one_that_is_new_enough() -> anyhow::Result<()
     let bookworm = [("cargo", "0.66.0+ds1-1"), ("rustc", "1.63.0+dfsg1-2")];
     let updates = [("cargo-web", "1.96.0+dfsg1-1~deb12u2"), ("rustc-web", "1.96.0+dfsg1-1~deb12u2")];
     let both = [bookworm, updates].concat();
-    let (installed, said, is_done) = set_up("0", &both)?;
+    let (installed, said, is_done, _) = set_up("0", &both)?;
     assert!(is_done && installed.contains(" cargo-web rustc-web"), "{installed}{said}");
-    let (installed, said, is_done) = set_up("1000", &both)?;
+    let (installed, said, is_done, _) = set_up("1000", &both)?;
     assert!(!is_done && installed.is_empty(), "{installed}");
     assert!(said.contains("sudo apt-get install cargo-web rustc-web"), "{said}");
     // Without its updates, this release of Debian has no Rust that is new enough.
     let old = [("cargo-web", "1.85.0+dfsg3-1~deb12u3"), ("rustc-web", "1.85.0+dfsg3-1~deb12u3")];
-    let (installed, said, is_done) = set_up("0", &[bookworm, old].concat())?;
+    let (installed, said, is_done, _) = set_up("0", &[bookworm, old].concat())?;
     assert!(!is_done && installed.is_empty(), "{installed}");
     let rust = env!("CARGO_PKG_RUST_VERSION");
     let why = format!(
         "Rust {rust} or newer is missing, and apt has none: install it from https://rustup.rs, then run this again.\n"
     );
     assert_eq!(said, why);
-    let (installed, said, is_done) = set_up("0", &[("cargo", "1.99.0-1"), ("rustc", "1.99.0-1")])?;
+    let (installed, said, is_done, _) = set_up("0", &[("cargo", "1.99.0-1"), ("rustc", "1.99.0-1")])?;
     assert!(is_done && installed.contains(" cargo rustc"), "{installed}{said}");
     Ok(())
 }
