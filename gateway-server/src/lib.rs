@@ -1,6 +1,6 @@
 //! A push gateway: holds browsers' connections, takes orders from PHP.
 //!
-//! Each module knows those below it alone: `server` all, `lifecycle` and `admin` what serves, `php` and `cluster` the `service`, that the
+//! Each module knows those below it alone: `doctor` and `server` all, `lifecycle` and `admin` what serves, `php` and `cluster` the `service`, that the
 //! `hub`, that the `shard`s, these the `inbox`, the `protocol` of clients and the `relay`; `net`, `system`, `telemetry`
 //! and `versioned` know nobody above them.
 
@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod cluster;
 pub mod config;
+pub mod doctor;
 pub mod events;
 pub mod handover;
 pub mod hub;

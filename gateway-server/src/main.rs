@@ -10,7 +10,7 @@ use std::time::Duration;
 use gateway_server::admin::cli;
 use gateway_server::system::{allocator, machine, memory_reserve};
 use gateway_server::telemetry::logs;
-use gateway_server::{config, server};
+use gateway_server::{config, doctor, server};
 
 fn main() -> ExitCode {
     match start() {
@@ -82,6 +82,12 @@ fn start() -> anyhow::Result<ExitCode> {
                     }
                 }
             })
+        }
+        config::Action::Doctor(source, public_url, printed) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let report = runtime.block_on(doctor::examine(&source, public_url.as_ref()));
+            report.print(printed == config::Printed::Json)?;
+            return Ok(if report.to_mend() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         config::Action::CheckStore(file) => cli::check_store(&file),
         config::Action::CopyStore { file, to } => cli::copy_store(&file, &to),

@@ -22,6 +22,8 @@ use tokio::sync::watch;
 use tokio::task;
 use tracing::{error, info, warn};
 
+pub(crate) use component_settings::cluster as cluster_settings;
+
 use crate::admin::{self, Operations};
 use crate::cluster::Cluster;
 use crate::config::{Settings, Source};

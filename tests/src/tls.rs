@@ -46,6 +46,19 @@ impl TestCertificate {
         Ok(())
     }
 
+    /// Writes a certificate that is good for `name` until some seconds after 1970.
+    pub fn renew_for(&mut self, name: &str, until: u64) -> anyhow::Result<()> {
+        let key = KeyPair::generate()?;
+        let mut wanted = CertificateParams::new(vec![name.to_owned()])?;
+        wanted.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        wanted.not_after = rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(until);
+        let certificate = wanted.self_signed(&key)?;
+        std::fs::write(&self.key, key.serialize_pem())?;
+        std::fs::write(&self.certificate, certificate.pem())?;
+        self.der = certificate.der().clone();
+        Ok(())
+    }
+
     /// The server's flags that name the files.
     pub fn flags(&self) -> [String; 4] {
         [

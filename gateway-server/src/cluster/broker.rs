@@ -67,6 +67,9 @@ pub(super) struct Connection {
 pub(super) struct ServerInfo {
     /// The id of the server, which is another for each server of the broker.
     pub(super) id: String,
+    pub(super) version: String,
+    /// Whether the server also keeps what is published, as JetStream does.
+    pub(super) has_streams: bool,
     /// Bytes of the longest payload that the server takes.
     pub(super) max_payload: usize,
     /// True when the server will end, so that clients should go to others.

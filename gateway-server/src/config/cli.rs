@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use super::invalid::Invalid;
 use super::table::{RawConfig, Settings};
 use super::{file, wanted};
+use crate::net::PublicUrl;
 use crate::system::Secret;
 
 /// Holds browsers' websocket connections and takes orders from PHP.
@@ -33,6 +34,20 @@ pub(super) struct Cli {
 enum Command {
     /// Says what is wrong with a TOML file, and where
     Check { file: PathBuf },
+    /// Tries what commonly is wrong with the machine, its network and the settings, and says what to do
+    Doctor {
+        /// The TOML file with settings [default: none]
+        #[arg(long, env = "GATEWAY_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Where browsers connect, as wss://example.com/ws: a websocket is opened there, as a page does it
+        #[arg(long, value_name = "URL")]
+        public_url: Option<PublicUrl>,
+        /// Prints JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: Box<RawConfig>,
+    },
     /// Shows how a server that runs is doing
     Status {
         #[command(flatten)]
@@ -122,6 +137,8 @@ pub enum Action {
     Run(Box<Source>),
     Check(PathBuf),
     Ask(Asked, Question, Printed),
+    /// Tries what may be wrong, and a websocket at the address.
+    Doctor(Box<Source>, Option<PublicUrl>, Printed),
     /// Reads the whole file of a store.
     CheckStore(PathBuf),
     /// Copies the file of a store.
@@ -190,6 +207,11 @@ pub fn parse() -> anyhow::Result<Action> {
     match cli.command {
         None => {}
         Some(Command::Check { file }) => return Ok(Action::Check(file)),
+        Some(Command::Doctor { config, public_url, json, settings }) => {
+            let flags = settings.over(RawConfig::from_environment()?);
+            let printed = if json { Printed::Json } else { Printed::Table };
+            return Ok(Action::Doctor(Box::new(Source { flags, file: config }), public_url, printed));
+        }
         Some(Command::Status { where_ }) => return where_.ask(Question::Status),
         Some(Command::Health { where_ }) => return where_.ask(Question::Health),
         Some(Command::Upgrade { where_ }) => return where_.ask(Question::Upgrade),
@@ -234,6 +256,20 @@ impl Source {
     /// Reads the file, if there is one, and the files that are named for secrets.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         self.raw()?.resolve().map_err(|invalid| self.explain(&invalid))
+    }
+
+    /// The file, if there is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Whether secrets stand in the file itself.
+    pub fn has_secrets_in_file(&self) -> bool {
+        let raw = self.file.as_deref().and_then(|path| file::read(path).ok());
+        raw.is_some_and(|raw| {
+            let secrets = [raw.secret_key, raw.token_key, raw.operations_token, raw.webhook_secret];
+            secrets.into_iter().flatten().any(|secret| !secret.is_empty())
+        })
     }
 
     /// The names of the settings in the file that do not count, as a flag or a variable gives them too.

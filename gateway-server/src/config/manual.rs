@@ -16,6 +16,7 @@ const SECTION: &str = "8";
 const NAME: &str = "gateway-server";
 const USAGE: &str = "gateway-server [OPTIONS]
 gateway-server check FILE
+gateway-server doctor [OPTIONS]
 gateway-server status|health|connections [OPTIONS]";
 
 /// What no flag says: a heading, and its terms with what they mean.
@@ -47,7 +48,7 @@ const MORE: [(&str, &[(&str, &str)]); 3] = [
         "EXIT STATUS",
         &[
             ("0", "It was told to stop, or a command has succeeded."),
-            ("1", "It could not serve, or a command has failed."),
+            ("1", "It could not serve, a command has failed, or doctor has found something to mend."),
             ("2", "The command line is wrong."),
             ("70", "A stop was held up by something that hangs."),
             ("78", "The settings are wrong; a restart would end so again."),

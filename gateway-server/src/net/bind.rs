@@ -12,7 +12,7 @@ use crate::telemetry::abuse_log::{self, Offence};
 
 /// The number of connections that the kernel may hold until they are accepted. The kernel takes the smaller of this and
 /// net.core.somaxconn.
-const BACKLOG: i32 = 65_535;
+pub const BACKLOG: i32 = 65_535;
 /// The wait after a failed accept, in which descriptors or memory may become free.
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -1,5 +1,6 @@
 //! Networks of IP addresses, as settings give them.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -24,8 +25,19 @@ impl Network {
         }
     }
 
+    /// Whether all addresses of a kind are in it.
+    pub(crate) fn is_everybody(&self) -> bool {
+        self.prefix == 0
+    }
+
     fn is_same(&self, own: u128, other: u128, bits: u32) -> bool {
         (own ^ other).checked_shr(bits.saturating_sub(self.prefix)).unwrap_or(0) == 0
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
     }
 }
 

@@ -35,6 +35,13 @@ pub fn memory() -> u64 {
     })
 }
 
+/// The bytes that another process may use: the lesser of the machine's memory and the limit of its cgroup.
+pub fn memory_of(pid: u64) -> u64 {
+    let machine = read("/proc/meminfo").and_then(|text| total(&text));
+    let cgroup = read(format!("/proc/{pid}/cgroup")).and_then(|text| limit_of_cgroup(&text, read));
+    [machine, cgroup].into_iter().flatten().min().unwrap_or(UNKNOWN)
+}
+
 /// The bytes that processes of this machine and cgroup may still take, or `None` if the system does not say. Files that the kernel
 /// keeps in memory, and can give up, do not count as taken.
 pub fn available() -> Option<u64> {

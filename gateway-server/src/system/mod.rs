@@ -3,10 +3,12 @@
 
 pub mod ages;
 pub mod allocator;
+pub mod clock_sync;
 pub mod descriptors;
 pub mod exit;
 pub mod files;
 pub mod injected_faults;
+pub mod listeners;
 pub mod machine;
 pub mod memory_reserve;
 mod secret;

@@ -3,6 +3,7 @@
 mod all_at_once;
 mod coming_back;
 mod credentials;
+mod doctor;
 mod inbox;
 mod link_faults;
 mod moves_and_workers;

@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use gateway_tests::root;
 
 /// The modules of the server, from the highest to the lowest. A module may use those that come later in this list.
-const SERVER: [&str; 21] = [
+const SERVER: [&str; 22] = [
     "main",
+    "doctor",
     "server",
     "handover",
     "admin",

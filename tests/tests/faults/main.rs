@@ -2,6 +2,7 @@
 //! process with an exit code by which it is restarted; never in a server that works by halves.
 
 mod clock;
+mod doctor;
 mod hangs;
 mod inbox;
 mod log;

@@ -9,6 +9,7 @@ mod calls_in_order;
 mod client_protocol_page;
 mod counted_sends;
 mod deflate;
+mod doctor;
 mod drain;
 mod handshakes;
 mod http_api;

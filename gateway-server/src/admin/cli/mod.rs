@@ -31,8 +31,13 @@ pub struct Wanted {
 /// Number of clients that are asked for in one request.
 const PAGE: usize = 1000;
 
+/// Gives the status of the server that runs.
+pub async fn status_of(target: &Target) -> anyhow::Result<Value> {
+    ask(target, "/status").await
+}
+
 pub async fn status(target: &Target, as_json: bool) -> anyhow::Result<()> {
-    let status = ask(target, "/status").await?;
+    let status = status_of(target).await?;
     print(&if as_json { pretty(&status)? } else { table::status(&status) })
 }
 

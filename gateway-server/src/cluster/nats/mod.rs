@@ -5,9 +5,11 @@
 
 mod connect;
 mod credentials;
+mod look;
 mod protocol;
 
 pub(super) use connect::Options;
+pub use look::{Server, look_at};
 pub use protocol::{Malformed, Op, decode};
 
 use bytes::BytesMut;
@@ -80,7 +82,13 @@ impl Broker for Nats {
 
 impl From<Info> for ServerInfo {
     fn from(info: Info) -> Self {
-        Self { id: info.server_id, max_payload: info.max_payload, is_leaving: info.is_leaving }
+        Self {
+            id: info.server_id,
+            version: info.version,
+            has_streams: info.jetstream,
+            max_payload: info.max_payload,
+            is_leaving: info.is_leaving,
+        }
     }
 }
 

@@ -27,6 +27,11 @@ pub enum Op {
 pub struct Info {
     #[serde(default)]
     pub server_id: String,
+    #[serde(default)]
+    pub version: String,
+    /// Whether the server keeps streams.
+    #[serde(default)]
+    pub jetstream: bool,
     /// Bytes of the longest payload that the server takes.
     pub max_payload: usize,
     #[serde(default)]

@@ -4,12 +4,14 @@ mod certificate;
 mod certificates;
 mod client;
 mod files;
+mod judge;
 mod watch;
 
 pub use certificate::Certificate;
 pub use certificates::Certificates;
 pub(crate) use client::client_config;
 pub use files::{CertificateError, Files};
+pub use judge::{Rejection, Trust, judge};
 pub use watch::watch;
 
 /// The first byte of a TLS connection: the record type of a handshake, with which every ClientHello begins.
