@@ -6,6 +6,7 @@ mod credentials;
 mod doctor;
 mod inbox;
 mod link_faults;
+mod monitoring;
 mod moves_and_workers;
 mod nodes;
 mod operated_nodes;

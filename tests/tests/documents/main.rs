@@ -3,4 +3,5 @@
 mod arrows;
 mod commands;
 mod figures;
+mod monitoring;
 mod pages;

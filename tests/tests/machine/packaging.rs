@@ -201,6 +201,10 @@ async fn the_debian_package_comes_serves_and_goes() -> anyhow::Result<()> {
     for port in ["--websocket", "--register", "--operations"] {
         command.args([port, "127.0.0.1:0"]);
     }
+    for example in ["push-gateway.json", "push-gateway.rules.yml"] {
+        let example = machine.join("usr/share/doc/push-gateway/examples").join(example);
+        assert!(example.exists(), "{}", example.display());
+    }
     let bill = std::fs::read_to_string(machine.join("usr/share/doc/push-gateway/sbom.cdx.json"))?;
     assert!(bill.contains("pkg:cargo/gateway-server@"), "{bill}");
 
