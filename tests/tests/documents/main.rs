@@ -5,3 +5,4 @@ mod commands;
 mod figures;
 mod monitoring;
 mod pages;
+mod workflows;
