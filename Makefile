@@ -7,6 +7,8 @@
 #                      runs one file of it. The others: test-server-slow (the server too, but waits for minutes), test-faults, test-fuzz,
 #                      test-php (the extension), test-originals (GatewayWorker's sources), test-yii2 (its sources), test-browser,
 #                      test-cluster (NATS), test-clients (other websocket clients), test-machine (root), test-documents
+#   make costs         instructions and bytes of the server's hot ways, held against tests/tests/costs/recorded.toml within 2 %;
+#                      REWRITE=1 make costs writes that file, which says in a commit what the change costs
 #   make deny          licences, sources and known flaws of all dependencies
 #   make fuzz          feed every decoder with broken input, a minute each; FUZZ_SECONDS=600 for ten. libFuzzer chooses the inputs
 #   make models        schedules of threads, chosen by shuttle, of a shard and of the extension's link; MODEL_SCHEDULES=10000 for more
@@ -47,7 +49,7 @@ PHP_TESTS := test-php test-originals test-yii2 test-browser test-cluster test-cl
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build sbom deb pecl pie-binaries check clean
+.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick costs deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build sbom deb pecl pie-binaries check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
 demo build adversaries autobahn test-install bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask deb: \
@@ -64,10 +66,11 @@ build: setup-build
 	$(CARGO) build --release --locked -p gateway-server -p gateway-php
 	@scripts/build-paths $(RELEASE)/gateway-server $(RELEASE)/libgateway.so
 
-# What the last four install is for steps that are skipped without it.
+# What the last five install is for steps that are skipped without it.
 test:
 	@scripts/setup test
 	@scripts/setup autobahn || true
+	@scripts/setup costs || true
 	@scripts/setup deny || true
 	@scripts/setup pecl || true
 	@scripts/setup roots || true
@@ -83,6 +86,10 @@ $(SERVER_TESTS):
 $(PHP_TESTS):
 	$(CARGO) build --quiet --locked -p gateway-server -p gateway-php
 	$(CARGO) test --locked -p gateway-tests --test $(subst -,_,$(@:test-%=%)) $(ARGS)
+
+costs:
+	@scripts/setup costs || true
+	@scripts/costs
 
 deny:
 	@scripts/setup deny || true
