@@ -1,14 +1,17 @@
 // A push server on uWebSockets, to compare with. The path that a client asks for is its topic; whoever asks for /control
-// publishes, each message "topic\npayload".
+// publishes, each message "topic\npayload". With the files of a certificate and of its key as arguments clients speak TLS, and whoever
+// publishes does not.
 'use strict';
 
 const uws = require('uwebsockets');
 
 const NEWLINE = 10;
-const app = uws.App();
+const [certificate, key] = process.argv.slice(2);
+const app = certificate ? uws.SSLApp({cert_file_name: certificate, key_file_name: key}) : uws.App();
+const control = certificate ? uws.App() : app;
 const limits = {compression: uws.DISABLED, idleTimeout: 0, maxPayloadLength: 1 << 20, maxBackpressure: 16 << 20};
 
-app.ws('/control', {
+control.ws('/control', {
     ...limits,
     message: (_, message) => {
         const bytes = Buffer.from(message);
@@ -26,4 +29,11 @@ app.ws('/*', {
     open: socket => socket.subscribe(socket.getUserData().topic),
     message: (socket, message, isBinary) => socket.send(message, isBinary),
 });
-app.listen('127.0.0.1', 0, socket => console.log(`ready 127.0.0.1:${uws.us_socket_local_port(socket)}`));
+const address = socket => `127.0.0.1:${uws.us_socket_local_port(socket)}`;
+app.listen('127.0.0.1', 0, clients => {
+    if (control === app) {
+        console.log(`ready ${address(clients)}`);
+    } else {
+        control.listen('127.0.0.1', 0, publisher => console.log(`ready ${address(clients)} ${address(publisher)}`));
+    }
+});

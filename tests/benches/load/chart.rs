@@ -141,6 +141,10 @@ fn class(contender: Contender) -> &'static str {
         Contender::Ws => "ws",
         Contender::Nchan => "nchan",
         // These stand in no row with the plain loop.
-        Contender::Gateway2 | Contender::Store | Contender::SocketIo => "other",
+        Contender::Gateway2
+        | Contender::Store
+        | Contender::SocketIo
+        | Contender::BehindNginx
+        | Contender::BehindCaddy => "other",
     }
 }

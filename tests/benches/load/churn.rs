@@ -5,30 +5,64 @@ use std::time::{Duration, Instant};
 use gateway_tests::PATIENCE;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::contender::Running;
+use crate::endpoint::Endpoint;
 use crate::handshake::{self, Opening};
 use crate::measure::{Figures, Meter};
 use crate::publisher::SHARED;
+use crate::running::Running;
 
 /// The number of handshakes that are under way at once.
 const AT_ONCE: usize = 64;
 
+/// How clients begin, before they ask for a websocket.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Beginning {
+    Plain,
+    /// A whole handshake of TLS.
+    Tls,
+    /// A handshake of TLS with the ticket of an earlier one.
+    Resumed,
+}
+
+impl Beginning {
+    pub(crate) fn is_tls(self) -> bool {
+        self != Self::Plain
+    }
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Plain => "connect, shake hands, go",
+            Self::Tls => "connect, shake hands, go, TLS",
+            Self::Resumed => "connect, shake hands, go, TLS with tickets",
+        }
+    }
+}
+
 /// Measures handshakes. Each client leaves as soon as it has the answer and, from a server that greets, the first message.
-pub(crate) fn churn(server: &Running, spins: bool, time: Duration) -> anyhow::Result<Figures> {
+pub(crate) fn churn(
+    server: &Running,
+    beginning: Beginning,
+    spins: bool,
+    time: Duration,
+) -> anyhow::Result<Figures> {
     let contender = server.contender;
-    let request = handshake::request(server.websocket, &contender.path(SHARED));
+    let request = handshake::request(server.websocket.address, &contender.path(SHARED));
+    // A ticket is used once, so that clients that are under way at once take none from each other.
+    let is_resuming = beginning == Beginning::Resumed;
+    let endpoint = || if is_resuming { server.websocket.resuming() } else { server.websocket.clone() };
+    let endpoints: Vec<Endpoint> = (0..AT_ONCE).map(|_| endpoint()).collect();
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(AT_ONCE);
     let mut places: Vec<Option<Opening>> = (0..AT_ONCE).map(|_| None).collect();
     let mut empty: Vec<usize> = (0..AT_ONCE).collect();
     let patience = if spins { Duration::ZERO } else { PATIENCE };
-    let (mut done, mut idle) = (0, spins.then_some(Duration::ZERO));
+    let (mut done, mut resumed, mut idle) = (0, 0, spins.then_some(Duration::ZERO));
     let meter = Meter::start(server, idle)?;
     while meter.start.elapsed() < time || empty.len() < AT_ONCE {
         while meter.start.elapsed() < time
             && let Some(place) = empty.pop()
         {
-            let mut opening = Opening::begin(None, server.websocket, request.clone())?;
+            let mut opening = Opening::begin(None, &endpoints[place], request.clone())?;
             // Over loopback the connection is established already.
             opening.advance(contender.greets())?;
             let interest = Interest::READABLE | Interest::WRITABLE;
@@ -45,12 +79,19 @@ pub(crate) fn churn(server: &Running, spins: bool, time: Duration) -> anyhow::Re
             let place = event.token().0;
             let Some(opening) = &mut places[place] else { continue };
             if opening.advance(contender.greets())?.is_some() {
+                let is_resumed = opening.is_resumed();
                 handshake::reset(&opening.socket);
                 places[place] = None;
                 empty.push(place);
                 done += 1;
+                resumed += usize::from(is_resumed);
             }
         }
     }
+    let whole = done - resumed;
+    anyhow::ensure!(
+        if is_resuming { whole <= AT_ONCE } else { resumed == 0 },
+        "{resumed} of {done} handshakes were resumed"
+    );
     meter.stop(server, idle, done)
 }

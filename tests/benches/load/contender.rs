@@ -1,20 +1,17 @@
 //! The servers that are compared, and how each is started.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use gateway_tests::{PATIENCE, ProcessGroup, root, server_binary};
+use gateway_tests::{ProcessGroup, TestCertificate, root, server_binary};
 
 use crate::cores::Cores;
-use crate::plain;
-use crate::publisher::Publisher;
-
-/// The pause between two looks at what a server says of itself.
-const LOOK: Duration = Duration::from_millis(20);
+use crate::endpoint::Endpoint;
+use crate::nginx::Nginx;
+use crate::running::Running;
+use crate::{caddy, nginx, plain};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Contender {
@@ -28,20 +25,13 @@ pub(crate) enum Contender {
     Ws,
     Nchan,
     SocketIo,
-}
-
-pub(crate) struct Running {
-    pub(crate) contender: Contender,
-    pub(crate) websocket: SocketAddr,
-    register: SocketAddr,
-    /// Where our server says how many clients are parked.
-    operations: Option<SocketAddr>,
-    processes: ProcessGroup,
-    _folder: Option<tempfile::TempDir>,
+    /// Our server without TLS behind a proxy that speaks it.
+    BehindNginx,
+    BehindCaddy,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Ours,
         Self::Gateway2,
         Self::Store,
@@ -50,6 +40,8 @@ impl Contender {
         Self::Ws,
         Self::Nchan,
         Self::SocketIo,
+        Self::BehindNginx,
+        Self::BehindCaddy,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -62,6 +54,8 @@ impl Contender {
             Self::Ws => "ws",
             Self::Nchan => "nchan",
             Self::SocketIo => "socket.io",
+            Self::BehindNginx => "gateway-server behind nginx",
+            Self::BehindCaddy => "gateway-server behind Caddy",
         }
     }
 
@@ -79,16 +73,32 @@ impl Contender {
             }
             Self::UWebSockets => module("UWS_PATH", "uwebsockets"),
             Self::Ws => module("WS_PATH", "ws"),
-            Self::Nchan => Nginx::find().is_none().then(|| {
+            Self::Nchan => (!Nginx::find().is_some_and(|nginx| nginx.has_nchan())).then(|| {
                 "neither installed (libnginx-mod-nchan) nor in NGINX_PATH: scripts/bench-peers gets it"
                     .to_owned()
+            }),
+            Self::BehindNginx => Nginx::find().is_none().then(|| {
+                "nginx is neither installed nor in NGINX_PATH: scripts/bench-peers gets it".to_owned()
+            }),
+            Self::BehindCaddy => caddy::find().is_none().then(|| {
+                "Caddy is neither installed nor in CADDY_PATH: scripts/bench-peers gets it".to_owned()
             }),
         }
     }
 
-    /// True if the server is another project's, which can be left out.
+    /// True if the server, or what stands in front of it, is another project's, which can be left out.
     pub(crate) fn is_peer(self) -> bool {
-        !self.is_ours() && self != Self::Plain
+        self.is_proxied() || !self.is_ours() && self != Self::Plain
+    }
+
+    /// True if another project's proxy stands in front of our server.
+    pub(crate) fn is_proxied(self) -> bool {
+        matches!(self, Self::BehindNginx | Self::BehindCaddy)
+    }
+
+    /// True if the server takes clients with TLS.
+    pub(crate) fn speaks_tls(self) -> bool {
+        self.is_proxied() || matches!(self, Self::Ours | Self::UWebSockets)
     }
 
     /// True if the server sends each client a first message by itself.
@@ -97,7 +107,7 @@ impl Contender {
     }
 
     pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Self::Ours | Self::Gateway2 | Self::Store)
+        self.is_proxied() || matches!(self, Self::Ours | Self::Gateway2 | Self::Store)
     }
 
     /// True if the server sends a client's messages back.
@@ -112,68 +122,98 @@ impl Contender {
         }
     }
 
-    pub(crate) async fn start(self, cores: Cores) -> anyhow::Result<Running> {
-        let mut folder = None;
+    /// Starts the server, for clients with TLS or without.
+    pub(crate) async fn start(self, cores: Cores, tls: bool) -> anyhow::Result<Running> {
+        let certificate = tls.then(TestCertificate::new).transpose()?;
+        let folder = tempfile::tempdir()?;
+        let in_folder =
+            |name| folder.path().join(name).to_str().map(str::to_owned).context("the folder's name");
+        // nginx and Caddy do not say which port they have found free.
+        let chosen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut ready = "ready ";
-        let mut nginx_address = None;
         let command = match self {
-            // Without pings, nothing but what is measured happens on the connections.
-            Self::Ours => ours(cores, &["--websocket", "127.0.0.1:0", "--ping-interval", "0"])?,
-            Self::Gateway2 => {
-                let operations = ["--operations", "127.0.0.1:0"];
-                ours(
-                    cores,
-                    &[["--websocket", "127.0.0.1:0", "--ping-interval", "0"].as_slice(), &operations]
-                        .concat(),
-                )?
+            Self::Ours => {
+                let secure = certificate.as_ref().map(TestCertificate::flags);
+                let secure: Vec<_> = secure.iter().flatten().map(String::as_str).collect();
+                ours(cores, &secure)?
             }
-            Self::Store => {
-                let file = folder.insert(tempfile::tempdir()?).path().join("store");
-                let file = file.to_str().context("the folder's name")?;
-                ours(cores, &["--websocket", "127.0.0.1:0", "--ping-interval", "0", "--store", file])?
-            }
+            Self::BehindNginx | Self::BehindCaddy => ours(cores, &[])?,
+            Self::Gateway2 => ours(cores, &["--operations", "127.0.0.1:0"])?,
+            Self::Store => ours(cores, &["--store", &in_folder("store")?])?,
             Self::SocketIo => node("bench_socket_io.js", "SOCKET_IO_PATH"),
             Self::Plain => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg(plain::ARGUMENT);
                 command
             }
-            Self::UWebSockets => node("bench_uws.js", "UWS_PATH"),
+            Self::UWebSockets => {
+                let mut command = node("bench_uws.js", "UWS_PATH");
+                if let Some(certificate) = &certificate {
+                    command.arg(&certificate.certificate).arg(&certificate.key);
+                }
+                command
+            }
             Self::Ws => node("bench_ws.js", "WS_PATH"),
             Self::Nchan => {
-                let nginx = Nginx::find().context("nginx with nchan")?;
-                let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-                nginx_address = Some(address);
-                ready = "getrlimit(RLIMIT_NOFILE)";
-                nginx.command(address, folder.insert(tempfile::tempdir()?).path())?
+                ready = nginx::READY;
+                Nginx::find().context("nginx with nchan")?.with_nchan(chosen, folder.path())?
             }
         };
-        let (processes, line) = cores.as_server(ProcessGroup::start_silent(command, ready)).await?;
-        let (websocket, register) = match (self, nginx_address) {
+        let (process, line) = cores.as_server(ProcessGroup::start_silent(command, ready)).await?;
+        let (mut websocket, register) = match self {
             _ if self.is_ours() => our_addresses(&line)?,
-            (_, Some(address)) => (address, address),
-            _ => {
-                let address = line.trim_start_matches("ready ").parse()?;
-                (address, address)
-            }
+            Self::Nchan => (chosen, chosen),
+            _ => addresses(&line)?,
         };
         let operations = line.split_whitespace().find_map(|word| word.strip_prefix("operations="));
         let operations = operations.map(str::parse).transpose()?;
-        Ok(Running { contender: self, websocket, register, operations, processes, _folder: folder })
+        let mut processes = vec![process];
+        if self.is_proxied() {
+            let certificate = certificate.as_ref().context("a proxy speaks TLS")?;
+            let (command, ready) = match self {
+                Self::BehindNginx => {
+                    let nginx = Nginx::find().context("nginx")?;
+                    (nginx.in_front(chosen, websocket, certificate, folder.path())?, nginx::READY)
+                }
+                _ => {
+                    let caddy = caddy::find().context("Caddy")?;
+                    (caddy::in_front(&caddy, chosen, websocket, certificate, folder.path())?, caddy::READY)
+                }
+            };
+            processes.push(cores.as_server(ProcessGroup::start_silent(command, ready)).await?.0);
+            websocket = chosen;
+        }
+        let websocket = if tls { Endpoint::with_tls(websocket)? } else { Endpoint::plain(websocket) };
+        let (_folder, _certificate) = (Some(folder), certificate);
+        Ok(Running { contender: self, websocket, register, operations, processes, _folder, _certificate })
     }
 
     /// Starts our server with its usual pings, on a port that it shares with others.
     pub(crate) async fn sharing(cores: Cores, port: Option<SocketAddr>) -> anyhow::Result<Running> {
         let port = port.map_or_else(|| "127.0.0.1:0".to_owned(), |port| port.to_string());
-        let command = ours(cores, &["--reuse-port", "--websocket", &port])?;
-        let (processes, line) = cores.as_server(ProcessGroup::start_silent(command, "ready ")).await?;
+        let command = pinging(cores, &["--reuse-port", "--websocket", &port])?;
+        let (process, line) = cores.as_server(ProcessGroup::start_silent(command, "ready ")).await?;
         let (websocket, register) = our_addresses(&line)?;
-        let contender = Self::Ours;
-        Ok(Running { contender, websocket, register, operations: None, processes, _folder: None })
+        Ok(Running {
+            contender: Self::Ours,
+            websocket: Endpoint::plain(websocket),
+            register,
+            operations: None,
+            processes: vec![process],
+            _folder: None,
+            _certificate: None,
+        })
     }
 }
 
+/// Gives the command of our server. Without pings, nothing but what is measured happens on the connections.
 fn ours(cores: Cores, flags: &[&str]) -> anyhow::Result<Command> {
+    let mut command = pinging(cores, &["--websocket", "127.0.0.1:0", "--ping-interval", "0"])?;
+    command.args(flags);
+    Ok(command)
+}
+
+fn pinging(cores: Cores, flags: &[&str]) -> anyhow::Result<Command> {
     let mut command = Command::new(server_binary()?);
     let shards = cores.of_server().to_string();
     command.args(["--register", "127.0.0.1:0", "--shards", &shards]).args(flags);
@@ -189,49 +229,11 @@ fn our_addresses(line: &str) -> anyhow::Result<(SocketAddr, SocketAddr)> {
     ))
 }
 
-impl Running {
-    pub(crate) fn publisher(&self) -> anyhow::Result<Publisher> {
-        match self.contender {
-            ours if ours.is_ours() => Publisher::bridge(self.register),
-            Contender::Nchan | Contender::SocketIo => Publisher::http(self.register),
-            _ => Publisher::websocket(self.register),
-        }
-    }
-
-    /// Waits until so many of our server's clients are parked.
-    pub(crate) fn wait_for_parked(&self, clients: usize) -> anyhow::Result<()> {
-        let operations = self.operations.context("a server with an operations port")?;
-        let (start, line) = (Instant::now(), format!("\ngateway_parked_clients {clients}\n"));
-        loop {
-            let mut socket = TcpStream::connect(operations)?;
-            write!(socket, "GET /metrics HTTP/1.1\r\nHost: {operations}\r\nConnection: close\r\n\r\n")?;
-            let mut answer = String::new();
-            socket.read_to_string(&mut answer)?;
-            if answer.contains(&line) {
-                return Ok(());
-            }
-            anyhow::ensure!(start.elapsed() < PATIENCE, "{clients} clients are not parked");
-            std::thread::sleep(LOOK);
-        }
-    }
-
-    /// The CPU time that all threads of the server have taken so far.
-    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let mut sum = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.processes.leader()))? {
-            // A thread may have ended since the folder was read.
-            let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
-            sum += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(sum))
-    }
-
-    /// The bytes of user memory; shared pages count in part.
-    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.processes.leader()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("Pss")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
-    }
+/// Reads the address for clients, and that of who publishes where it is another one, from the line of a server in JavaScript.
+fn addresses(line: &str) -> anyhow::Result<(SocketAddr, SocketAddr)> {
+    let mut addresses = line.trim_start_matches("ready ").split_whitespace();
+    let websocket = addresses.next().context("an address")?.parse()?;
+    Ok((websocket, addresses.next().map_or(Ok(websocket), str::parse)?))
 }
 
 pub(crate) fn node(script: &str, variable: &str) -> Command {
@@ -245,58 +247,8 @@ fn node_modules(variable: &str) -> PathBuf {
 }
 
 /// The folder into which scripts/bench-peers puts the other servers.
-fn peers() -> PathBuf {
+pub(crate) fn peers() -> PathBuf {
     // The running program is target/release/deps/load-…, and the folder stands in target.
     let bench = std::env::current_exe().unwrap_or_default();
     bench.ancestors().nth(3).unwrap_or(Path::new("target")).join("bench-peers")
-}
-
-struct Nginx {
-    binary: PathBuf,
-    module: PathBuf,
-}
-
-impl Nginx {
-    /// Finds nginx below the folder in NGINX_PATH, among the other servers, or installed.
-    fn find() -> Option<Self> {
-        let given = std::env::var_os("NGINX_PATH").map(PathBuf::from);
-        given.into_iter().chain([peers().join("nginx"), "/".into()]).find_map(|folder| {
-            let binary = folder.join("usr/sbin/nginx");
-            let module = folder.join("usr/lib/nginx/modules/ngx_nchan_module.so");
-            (binary.exists() && module.exists()).then_some(Self { binary, module })
-        })
-    }
-
-    fn command(&self, address: SocketAddr, folder: &Path) -> anyhow::Result<Command> {
-        let [config, scratch] = ["nginx.conf", "scratch"].map(|name| folder.join(name));
-        let (module, folder, scratch) = (self.module.display(), folder.display(), scratch.display());
-        let as_root = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
-        let text = format!(
-            "load_module {module};
-            daemon off; master_process off; {as_root} worker_rlimit_nofile {limit};
-            pid {folder}/pid; error_log stderr notice;
-            events {{ worker_connections {connections}; }}
-            http {{
-                access_log off; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 1h;
-                client_body_temp_path {scratch}; proxy_temp_path {scratch}; fastcgi_temp_path {scratch};
-                uwsgi_temp_path {scratch}; scgi_temp_path {scratch};
-                nchan_shared_memory_size 256M;
-                server {{
-                    listen {address} backlog=4096;
-                    location ~ ^/subscribe/(.+)$ {{
-                        nchan_subscriber websocket; nchan_channel_id $1; nchan_subscriber_first_message newest;
-                    }}
-                    location ~ ^/publish/(.+)$ {{
-                        nchan_publisher http; nchan_channel_id $1; nchan_store_messages off;
-                    }}
-                }}
-            }}\n",
-            limit = rlimit::getrlimit(rlimit::Resource::NOFILE)?.0,
-            connections = rlimit::getrlimit(rlimit::Resource::NOFILE)?.0.min(100_000),
-        );
-        std::fs::File::create(&config)?.write_all(text.as_bytes())?;
-        let mut command = Command::new(&self.binary);
-        command.arg("-c").arg(config).args(["-e", "stderr"]);
-        Ok(command)
-    }
 }

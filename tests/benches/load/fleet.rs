@@ -1,6 +1,6 @@
 //! Many clients in one thread. A single buffer takes everything that they read, and only the ends of frames are looked for.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::{Duration, Instant};
@@ -13,8 +13,10 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use nix::libc;
 
+use crate::endpoint::Endpoint;
 use crate::frames::{Header, Walker};
 use crate::handshake::{self, Opening};
+use crate::records::Secured;
 
 /// The token of the socket that publishes.
 pub(crate) const CONTROL: Token = Token(usize::MAX);
@@ -37,12 +39,18 @@ pub(crate) struct Fleet {
 
 pub(crate) struct Client {
     socket: TcpStream,
-    walker: Walker,
+    stream: Stream,
     /// The number of messages so far.
     pub(crate) messages: usize,
     /// The number of messages that a client of `gateway.2` has taken, and how many of them it has told the server of.
     pub(crate) taken: usize,
     pub(crate) told: usize,
+}
+
+/// What a client's socket brings.
+enum Stream {
+    Plain(Walker),
+    Tls(Secured),
 }
 
 /// The outcome of a turn of the loop.
@@ -70,7 +78,7 @@ impl Fleet {
     /// and what came right behind it.
     pub(crate) fn connect(
         &mut self,
-        server: SocketAddr,
+        server: &Endpoint,
         requests: impl IntoIterator<Item = Vec<u8>>,
         greets: bool,
     ) -> anyhow::Result<Vec<Vec<u8>>> {
@@ -81,7 +89,7 @@ impl Fleet {
     pub(crate) fn connect_from(
         &mut self,
         mut from: Option<SocketAddr>,
-        server: SocketAddr,
+        server: &Endpoint,
         requests: impl IntoIterator<Item = Vec<u8>>,
         greets: bool,
     ) -> anyhow::Result<Vec<Vec<u8>>> {
@@ -90,7 +98,7 @@ impl Fleet {
         let mut greetings = Vec::new();
         let mut requests = requests.into_iter().peekable();
         let mut open = 0;
-        let mut sockets: Vec<Option<TcpStream>> = Vec::new();
+        let mut opened: Vec<Option<Opening>> = Vec::new();
         let mut last = Instant::now();
         while open > 0 || requests.peek().is_some() {
             while open < OPENINGS
@@ -103,7 +111,7 @@ impl Fleet {
                     Interest::READABLE | Interest::WRITABLE,
                 )?;
                 openings.push(Some(opening));
-                sockets.push(None);
+                opened.push(None);
                 greetings.push(Vec::new());
                 open += 1;
             }
@@ -115,17 +123,28 @@ impl Fleet {
                 let Some(opening) = &mut openings[key] else { continue };
                 let Some(rest) = opening.advance(greets)? else { continue };
                 greetings[key] = rest;
-                sockets[key] = openings[key].take().map(|opening| opening.socket);
+                opened[key] = openings[key].take();
                 open -= 1;
                 last = Instant::now();
             }
             anyhow::ensure!(last.elapsed() < PATIENCE, "{open} handshakes do not end");
         }
-        for (socket, greeting) in sockets.into_iter().flatten().zip(&greetings) {
-            let mut client = Client { socket, walker: Walker::default(), messages: 0, taken: 0, told: 0 };
+        for (opening, greeting) in opened.into_iter().flatten().zip(&greetings) {
+            let Opening { socket, session, .. } = opening;
+            let stream = match session {
+                None => Stream::Plain(Walker::default()),
+                Some(session) if self.clients.is_empty() => Stream::Tls(Secured::reading(session)),
+                Some(_) => Stream::Tls(Secured::counting()),
+            };
+            let mut client = Client { socket, stream, messages: 0, taken: 0, told: 0 };
             let first =
                 Header::read(greeting).filter(|_| greets).map_or(0, |first| first.length + first.payload);
-            client.walker.walk(&greeting[first..], |_| client.taken += 1);
+            match &mut client.stream {
+                Stream::Plain(walker) => walker.walk(&greeting[first..], |_| client.taken += 1),
+                Stream::Tls(_) => {
+                    anyhow::ensure!(greeting.len() == first, "something came behind a greeting")
+                }
+            }
             self.clients.push(client);
         }
         Ok(greetings)
@@ -152,6 +171,15 @@ impl Fleet {
         Ok(turn)
     }
 
+    /// Says how long the frames are that come next, which clients that do not decrypt need to know.
+    pub(crate) fn expect(&mut self, length: usize) {
+        for client in &mut self.clients {
+            if let Stream::Tls(secured) = &mut client.stream {
+                secured.expect(length);
+            }
+        }
+    }
+
     /// Reads what has come for any client since it connected, of which there may be no event any more.
     pub(crate) fn read_all(&mut self, mut ended: impl FnMut(&mut Client, u8)) -> anyhow::Result<()> {
         self.clients.iter_mut().try_for_each(|client| client.read(&mut self.buffer, &mut ended))
@@ -176,17 +204,21 @@ impl Fleet {
 
 /// Begins a connection. With an address, it takes that address's next free port: the kernel's own search slows down when most
 /// ports are taken.
-fn begin(from: &mut Option<SocketAddr>, server: SocketAddr, request: &[u8]) -> anyhow::Result<Opening> {
+fn begin(from: &mut Option<SocketAddr>, server: &Endpoint, request: &[u8]) -> anyhow::Result<Opening> {
     loop {
         let place = *from;
         if let Some(from) = from {
             from.set_port(from.port().checked_add(1).context("the ports of an address are used up")?);
         }
         match Opening::begin(place, server, request.to_vec()) {
-            Err(error) if place.is_some() && error.kind() == ErrorKind::AddrInUse => {}
-            opening => return Ok(opening?),
+            Err(error) if place.is_some() && is_used(&error) => {}
+            opening => return opening,
         }
     }
+}
+
+fn is_used(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::AddrInUse)
 }
 
 impl Client {
@@ -199,9 +231,12 @@ impl Client {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error).context("reading as a client"),
             };
-            let mut walker = std::mem::take(&mut self.walker);
-            walker.walk(&buffer[..length], |opcode| ended(self, opcode));
-            self.walker = walker;
+            let mut stream = std::mem::replace(&mut self.stream, Stream::Plain(Walker::default()));
+            match &mut stream {
+                Stream::Plain(walker) => walker.walk(&buffer[..length], |opcode| ended(self, opcode)),
+                Stream::Tls(secured) => secured.walk(&buffer[..length], |opcode| ended(self, opcode))?,
+            }
+            self.stream = stream;
             // A read that did not fill the buffer took everything that was there.
             if length < buffer.len() {
                 return Ok(());

@@ -7,23 +7,28 @@
 //! which is `make bench-upgrades`, upgrades servers over and over under load, and says whether anybody has noticed. The word `pause`
 //! measures upgrades by the number of clients and nothing else, and writes that part of the page.
 
+mod caddy;
 mod chart;
 mod churn;
 mod contender;
 mod cores;
+mod endpoint;
 mod fleet;
 mod frames;
 mod handshake;
 mod measure;
 mod million;
+mod nginx;
 mod pause;
 mod plain;
 mod plan;
 mod publisher;
 mod quiet;
+mod records;
 mod recovery;
 mod report;
 mod results;
+mod running;
 mod seat;
 mod session;
 mod upgrades;

@@ -6,11 +6,12 @@ use anyhow::Context as _;
 use gateway_tests::PATIENCE;
 use gateway_wire::client_protocol::{Control, Init, SEEN_AFTER_BYTES, SEEN_AFTER_MESSAGES};
 
-use crate::contender::{Contender, Running};
+use crate::contender::Contender;
 use crate::fleet::{self, Fleet};
-use crate::frames::{BINARY, PING, PONG, TEXT, push_masked};
+use crate::frames::{self, BINARY, PING, PONG, TEXT, push_masked};
 use crate::handshake;
 use crate::publisher::{Publisher, SHARED, Target};
+use crate::running::Running;
 use crate::{quiet, session};
 
 /// The figures of one run.
@@ -161,10 +162,11 @@ impl Place {
 
     /// Sends a message to every client, and waits until all have got it.
     pub(crate) fn warm_up(&mut self) -> anyhow::Result<()> {
+        self.fleet.expect(frames::unmasked(WARM_UP).len());
         let targets = self.topics.len().max(1);
         for target in 0..targets {
             let target = self.topics.get(target).map_or(Target::All, |topic| Target::One(topic));
-            self.publisher.publish(target, b"warm up")?;
+            self.publisher.publish(target, WARM_UP)?;
             // Each topic is waited for by itself, because the first message to a topic may cost more.
             if matches!(target, Target::One(_)) {
                 self.publisher.flush()?;
@@ -185,6 +187,7 @@ impl Place {
         let message = vec![b'x'; size];
         let clients = self.fleet.clients.len();
         self.tells_after = SEEN_AFTER_BYTES.div_ceil(size).min(SEEN_AFTER_MESSAGES as usize);
+        self.fleet.expect(frames::unmasked(&message).len());
         let meter = self.meter()?;
         let (mut published, mut delivered) = (0, 0);
         while meter.start.elapsed() < time {
@@ -292,17 +295,17 @@ impl Place {
     /// Cuts the connections of all clients, and has them connect again. Those of `gateway.2` come back, and get `missed` messages
     /// that were sent meanwhile; the others are new clients.
     pub(crate) fn come_back(&mut self, missed: usize) -> anyhow::Result<Figures> {
-        let (contender, server) = (self.server.contender, self.server.websocket);
+        let (contender, server) = (self.server.contender, self.server.websocket.clone());
         let comes_back = contender == Contender::Gateway2;
         let clients = self.fleet.clients.len();
         let taken: Vec<_> = self.fleet.clients.iter().map(|client| client.taken).collect();
         self.fleet.clients.clear();
         let path = contender.path(SHARED);
         let request = |client: usize| match self.secrets.get(client) {
-            None => handshake::request(server, &path),
+            None => handshake::request(server.address, &path),
             Some(secret) => {
                 let offers = format!("gateway.2, gateway.resume.{secret}.{}", taken[client]);
-                handshake::request_with(server, &path, &offers)
+                handshake::request_with(server.address, &path, &offers)
             }
         };
         let requests: Vec<_> = (0..clients).map(request).collect();
@@ -320,7 +323,7 @@ impl Place {
             }
         }
         let meter = self.meter()?;
-        let greetings = self.fleet.connect(server, requests, true)?;
+        let greetings = self.fleet.connect(&server, requests, true)?;
         self.fleet.read_all(|client, opcode| client.taken += usize::from(is_data(opcode)))?;
         while comes_back && self.fleet.clients.iter().any(|client| client.taken < missed) {
             self.fleet.turn(|_, client, opcode| client.taken += usize::from(is_data(opcode)))?;
@@ -361,6 +364,9 @@ const LEAVE: Duration = Duration::from_secs(12);
 
 /// The time in which a server that takes no processor time is idle.
 const QUIET: Duration = Duration::from_millis(50);
+
+/// The message with which a scenario begins.
+const WARM_UP: &[u8] = b"warm up";
 
 /// The payload in bytes of the messages that clients miss.
 const MISSED_SIZE: usize = 64;

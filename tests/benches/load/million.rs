@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use nix::sched::{CloneFlags, unshare};
 
-use crate::contender::{Contender, Running};
+use crate::contender::Contender;
 use crate::cores::Cores;
+use crate::endpoint::Endpoint;
 use crate::fleet::Fleet;
 use crate::frames::{BINARY, PING, PONG, TEXT, push_masked};
 use crate::handshake;
 use crate::publisher::{Publisher, SHARED, Target};
 use crate::results::thousands;
+use crate::running::Running;
 use crate::seat::{most_connections, most_files};
 
 /// The server's default interval; every client is pinged this often.
@@ -44,9 +46,9 @@ pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> 
     let servers = connections.div_ceil(most_files()? * 19 / 20);
     let mut running = vec![Contender::sharing(cores, None).await?];
     while running.len() < servers {
-        running.push(Contender::sharing(cores, Some(running[0].websocket)).await?);
+        running.push(Contender::sharing(cores, Some(running[0].websocket.address)).await?);
     }
-    let server = running[0].websocket;
+    let server = running[0].websocket.address;
     let (free, user) = (free_memory()?, memory(&running)?);
 
     let progress = Arc::new(Progress::default());
@@ -111,7 +113,7 @@ fn crowd(server: SocketAddr, from: SocketAddr, clients: usize, progress: &Progre
         let request = handshake::request(server, &Contender::Ours.path(SHARED));
         fleet.connect_from(
             Some(from),
-            server,
+            &Endpoint::plain(server),
             std::iter::repeat_n(request, clients),
             Contender::Ours.greets(),
         )?;

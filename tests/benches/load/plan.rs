@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::churn::churn;
+use crate::churn::{Beginning, churn};
 use crate::contender::Contender;
 use crate::cores::Cores;
 use crate::measure::Figures;
@@ -32,7 +32,7 @@ const TURNS: u32 = 4;
 
 enum Kind {
     Session(Session),
-    Churn,
+    Churn(Beginning),
     /// Connections that are cut while messages go on.
     Recovery(Recovery),
     /// Idle connections, more than one process may open.
@@ -74,7 +74,11 @@ impl Plan {
                 ),
                 run(beside_store(1000, false, FAN_OUTS.to_vec()), 5, 250),
                 run(beside_store(1000, true, vec![Part::Unicast { size: 64, in_flight: 64 }]), 5, 250),
-                run(Kind::Churn, 3, 1500),
+                run(Kind::Churn(Beginning::Plain), 3, 1500),
+                run(with_tls(1000, FAN_OUTS.to_vec()), 5, 200),
+                run(with_tls(5000, vec![Part::Idle]), 3, 0),
+                run(Kind::Churn(Beginning::Tls), 3, 1500),
+                run(Kind::Churn(Beginning::Resumed), 3, 1500),
                 run(Kind::Recovery(Recovery { clients: 1000, messages: 200 }), 3, 0),
                 run(Kind::Crowd { connections: 100_000, bound: false }, 1, 0),
                 run(Kind::Crowd { connections: 100_000, bound: true }, 1, 0),
@@ -94,7 +98,11 @@ impl Plan {
                 run(beside_gateway2(10_000, vec![Part::Idle, FAN_OUTS[0], FAN_OUTS[2], COME_BACK])),
                 run(beside_store(1000, false, vec![FAN_OUTS[0], FAN_OUTS[2]])),
                 run(beside_store(1000, true, vec![Part::Unicast { size: 64, in_flight: 64 }])),
-                run(Kind::Churn),
+                run(Kind::Churn(Beginning::Plain)),
+                run(with_tls(1000, FAN_OUTS.to_vec())),
+                run(with_tls(5000, vec![Part::Idle])),
+                run(Kind::Churn(Beginning::Tls)),
+                run(Kind::Churn(Beginning::Resumed)),
                 run(Kind::Recovery(Recovery { clients: 1000, messages: 80 })),
             ],
         }
@@ -102,28 +110,40 @@ impl Plan {
 }
 
 fn shared(clients: usize, parts: Vec<Part>) -> Kind {
-    Kind::Session(Session { clients, own_topics: false, shared_cores: false, beside: None, parts })
+    Kind::Session(Session {
+        clients,
+        own_topics: false,
+        shared_cores: false,
+        beside: None,
+        tls: false,
+        parts,
+    })
 }
 
 /// A scenario in which a server can use several cores.
 fn on_shared_cores(clients: usize, parts: Vec<Part>) -> Kind {
-    Kind::Session(Session { clients, own_topics: false, shared_cores: true, beside: None, parts })
+    Kind::Session(Session { clients, own_topics: false, shared_cores: true, beside: None, tls: false, parts })
 }
 
 fn own(clients: usize, parts: Vec<Part>) -> Kind {
-    Kind::Session(Session { clients, own_topics: true, shared_cores: false, beside: None, parts })
+    Kind::Session(Session { clients, own_topics: true, shared_cores: false, beside: None, tls: false, parts })
+}
+
+/// A scenario with clients that speak TLS.
+fn with_tls(clients: usize, parts: Vec<Part>) -> Kind {
+    Kind::Session(Session { clients, own_topics: false, shared_cores: false, tls: true, beside: None, parts })
 }
 
 /// A scenario with clients that speak `gateway.2` and with clients that do not, in turns.
 fn beside_gateway2(clients: usize, parts: Vec<Part>) -> Kind {
     let beside = Some(Contender::Gateway2);
-    Kind::Session(Session { clients, own_topics: false, shared_cores: false, beside, parts })
+    Kind::Session(Session { clients, own_topics: false, shared_cores: false, beside, tls: false, parts })
 }
 
 /// A scenario with a server that has a store and one that has none, in turns.
 fn beside_store(clients: usize, own_topics: bool, parts: Vec<Part>) -> Kind {
     let beside = Some(Contender::Store);
-    Kind::Session(Session { clients, own_topics, shared_cores: false, beside, parts })
+    Kind::Session(Session { clients, own_topics, shared_cores: false, beside, tls: false, parts })
 }
 
 impl Run {
@@ -132,9 +152,10 @@ impl Run {
             Kind::Session(session) => {
                 let own = if session.own_topics { " with a topic each" } else { "" };
                 let shared = if session.shared_cores { ", all cores for all" } else { "" };
-                format!("{} clients{own}{shared}{}", thousands(session.clients as f64), session.beside())
+                let tls = if session.tls { ", TLS" } else { "" };
+                format!("{} clients{own}{tls}{shared}{}", thousands(session.clients as f64), session.beside())
             }
-            Kind::Churn => "churn".to_owned(),
+            Kind::Churn(beginning) => beginning.label().to_owned(),
             Kind::Recovery(recovery) => recovery.label(),
             Kind::Crowd { connections, bound } => {
                 let own = if *bound { " with a uid each" } else { "" };
@@ -166,6 +187,10 @@ impl Run {
             Kind::Recovery(_) => {
                 matches!(contender, Contender::Ours | Contender::Gateway2 | Contender::SocketIo)
             }
+            Kind::Session(Session { tls: true, .. }) | Kind::Churn(Beginning::Tls | Beginning::Resumed) => {
+                contender.speaks_tls()
+            }
+            _ if contender.is_proxied() => false,
             _ if matches!(contender, Contender::Gateway2 | Contender::Store | Contender::SocketIo) => false,
             Kind::Crowd { bound: true, .. } => contender == Contender::Ours,
             Kind::Crowd { .. } => matches!(contender, Contender::Ours | Contender::UWebSockets),
@@ -187,10 +212,10 @@ impl Run {
                 let cores = if session.shared_cores { cores.shared()? } else { cores };
                 all = side_by_side(session, contenders, cores, self.time, patience).await;
             }
-            Kind::Churn => {
+            Kind::Churn(beginning) => {
                 for contender in contenders {
                     patience.wait()?;
-                    all.push((*contender, self.churn(*contender, cores).await));
+                    all.push((*contender, self.churn(*beginning, *contender, cores).await));
                 }
             }
             Kind::Recovery(recovery) => {
@@ -207,15 +232,15 @@ impl Run {
         Ok(all)
     }
 
-    async fn churn(&self, contender: Contender, cores: Cores) -> anyhow::Result<Found> {
-        let server = contender.start(cores).await?;
-        let figures = churn(&server, cores.are_apart, self.time)?;
-        Ok(("connect, shake hands, go".to_owned(), Unit::Rate, figures))
+    async fn churn(&self, beginning: Beginning, contender: Contender, cores: Cores) -> anyhow::Result<Found> {
+        let server = contender.start(cores, beginning.is_tls()).await?;
+        let figures = churn(&server, beginning, cores.are_apart, self.time)?;
+        Ok((beginning.label().to_owned(), Unit::Rate, figures))
     }
 }
 
 async fn recovered(recovery: Recovery, contender: Contender, cores: Cores) -> anyhow::Result<Found> {
-    let server = contender.start(cores).await?;
+    let server = contender.start(cores, false).await?;
     let figures = recovery.run(&server).await?;
     Ok((recovery.label(), Unit::Clients, figures))
 }
@@ -232,8 +257,10 @@ async fn side_by_side(
     let label = |part| session.label(part);
     let (mut all, mut seats) = (Vec::new(), Vec::new());
     for contender in contenders {
-        let seat =
-            contender.start(cores).await.and_then(|server| Seat::take(session, server, cores.are_apart));
+        let seat = contender
+            .start(cores, session.tls)
+            .await
+            .and_then(|server| Seat::take(session, server, cores.are_apart));
         match seat {
             Ok((seat, idle)) => {
                 if session.parts.contains(&Part::Idle) {
@@ -273,10 +300,11 @@ async fn crowd(contender: Contender, cores: Cores, connections: usize, bound: bo
     let servers = connections.div_ceil(most_connections()?);
     let clients = connections / servers;
     let parts = vec![Part::Idle];
-    let session = Session { clients, own_topics: bound, shared_cores: false, beside: None, parts };
+    let session =
+        Session { clients, own_topics: bound, shared_cores: false, tls: false, beside: None, parts };
     let (mut seats, mut bytes) = (Vec::new(), 0.0);
     for _ in 0..servers {
-        let (seat, idle) = Seat::take(&session, contender.start(cores).await?, cores.are_apart)?;
+        let (seat, idle) = Seat::take(&session, contender.start(cores, false).await?, cores.are_apart)?;
         bytes += idle.value / servers as f64;
         seats.push(seat);
     }

@@ -12,10 +12,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::contender::{Contender, Running, node};
+use crate::contender::{Contender, node};
 use crate::measure::Figures;
 use crate::publisher::Target;
 use crate::results::thousands;
+use crate::running::Running;
 
 /// The clients, and the messages to each.
 #[derive(Clone, Copy)]
@@ -39,7 +40,7 @@ impl Recovery {
 
     /// Cuts each client's connection once, and gives how many of them have missed nothing.
     pub(crate) async fn run(self, server: &Running) -> anyhow::Result<Figures> {
-        let proxy = CuttingProxy::start(server.websocket).await?;
+        let proxy = CuttingProxy::start(server.websocket.address).await?;
         let ends = Arc::new(AtomicUsize::new(0));
         let clients = match server.contender {
             Contender::SocketIo => Clients::Elsewhere(self.socket_io(proxy.address).await?),

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use nix::sched::{CloneFlags, unshare};
 
-use crate::contender::{Contender, Running};
+use crate::contender::Contender;
 use crate::measure::Figures;
+use crate::running::Running;
 use crate::session::{Part, Session};
 
 /// The number of descriptors that are not connections.

@@ -5,13 +5,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use gateway_wire::client_protocol::{Control, Init, SEEN_AFTER_MESSAGES};
 
-use crate::contender::{Contender, Running};
+use crate::contender::Contender;
 use crate::fleet::{self, Fleet};
 use crate::frames::{TEXT, push_masked};
 use crate::handshake;
 use crate::measure::{Figures, Place};
 use crate::publisher::{Publisher, SHARED};
 use crate::results::{Unit, thousands};
+use crate::running::Running;
 
 #[derive(Clone)]
 pub(crate) struct Session {
@@ -20,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) own_topics: bool,
     /// True if the servers and the generator use all cores.
     pub(crate) shared_cores: bool,
+    /// True if the clients speak TLS.
+    pub(crate) tls: bool,
     /// The other form of our server that is measured beside the usual one, and no other server.
     pub(crate) beside: Option<Contender>,
     pub(crate) parts: Vec<Part>,
@@ -113,7 +116,8 @@ impl Part {
 impl Session {
     pub(crate) fn label(&self, part: Part) -> String {
         let shared = if self.shared_cores { ", all cores for all" } else { "" };
-        part.label(self.clients, self.own_topics) + shared + self.beside()
+        let tls = if self.tls { ", TLS" } else { "" };
+        part.label(self.clients, self.own_topics) + tls + shared + self.beside()
     }
 
     /// Says what is measured beside what, behind other words.
@@ -138,12 +142,14 @@ impl Session {
             let request = |client: usize| {
                 let path = contender.path(topics.get(client).map_or(SHARED, String::as_str));
                 match contender {
-                    Contender::Gateway2 => handshake::request_with(server.websocket, &path, "gateway.2"),
-                    _ => handshake::request(server.websocket, &path),
+                    Contender::Gateway2 => {
+                        handshake::request_with(server.websocket.address, &path, "gateway.2")
+                    }
+                    _ => handshake::request(server.websocket.address, &path),
                 }
             };
             let requests = range.clone().map(request);
-            let greetings = fleet.connect(server.websocket, requests, contender.greets())?;
+            let greetings = fleet.connect(&server.websocket, requests, contender.greets())?;
             secrets.extend(self::secrets(contender, &greetings)?);
             if contender == Contender::Gateway2 {
                 let mut frame = Vec::new();
