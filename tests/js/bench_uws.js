@@ -1,6 +1,6 @@
 // A push server on uWebSockets, to compare with. The path that a client asks for is its topic; whoever asks for /control
 // publishes, each message "topic\npayload". With the files of a certificate and of its key as arguments clients speak TLS, and whoever
-// publishes does not.
+// publishes does not. PING_SECONDS is the time of silence after which clients are pinged.
 'use strict';
 
 const uws = require('uwebsockets');
@@ -9,7 +9,10 @@ const NEWLINE = 10;
 const [certificate, key] = process.argv.slice(2);
 const app = certificate ? uws.SSLApp({cert_file_name: certificate, key_file_name: key}) : uws.App();
 const control = certificate ? uws.App() : app;
-const limits = {compression: uws.DISABLED, idleTimeout: 0, maxPayloadLength: 1 << 20, maxBackpressure: 16 << 20};
+// The last 16 seconds of a long time of silence are for the answer to a ping.
+const ANSWER = 16;
+const silence = process.env.PING_SECONDS ? Number(process.env.PING_SECONDS) + ANSWER : 0;
+const limits = {compression: uws.DISABLED, idleTimeout: silence, maxPayloadLength: 1 << 20, maxBackpressure: 16 << 20};
 
 control.ws('/control', {
     ...limits,

@@ -1,4 +1,4 @@
-// A push server on ws, to compare with; see bench_uws.js.
+// A push server on ws, to compare with; see bench_uws.js. Its pings are those of ws's README.
 'use strict';
 
 const {WebSocketServer} = require('ws');
@@ -15,9 +15,28 @@ function publish(message) {
     }
 }
 
+function ping() {
+    for (const members of topics.values()) {
+        for (const socket of members) {
+            if (!socket.isAlive) {
+                socket.terminate();
+                continue;
+            }
+            socket.isAlive = false;
+            socket.ping();
+        }
+    }
+}
+
+if (process.env.PING_SECONDS) {
+    setInterval(ping, 1000 * Number(process.env.PING_SECONDS));
+}
+
 function join(topic, socket) {
     const members = topics.get(topic) ?? new Set();
     topics.set(topic, members.add(socket));
+    socket.isAlive = true;
+    socket.on('pong', () => socket.isAlive = true);
     socket.on('message', (message, isBinary) => socket.send(message, {binary: isBinary}));
     socket.on('close', () => members.delete(socket) && members.size === 0 && topics.delete(topic));
 }

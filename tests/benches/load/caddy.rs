@@ -33,7 +33,7 @@ pub(crate) fn in_front(
             admin off
             auto_https off
         }}
-        https://localhost:{port} {{
+        https://localhost:{port}, https://{host}:{port} {{
             bind {host}
             tls {certificate} {key}
             reverse_proxy {behind}

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use gateway_tests::{ProcessGroup, TestCertificate, root, server_binary};
@@ -29,6 +30,21 @@ pub(crate) enum Contender {
     BehindNginx,
     BehindCaddy,
 }
+
+/// What a server is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Clients without TLS. Without pings, nothing but what is measured happens on the connections.
+    Plain,
+    Tls,
+    /// Clients that are pinged every [`PING_INTERVAL`].
+    Pinging,
+    /// Clients that come back and get what they have missed, where a server has to be told.
+    Recovering,
+}
+
+/// How often clients are pinged where they are; it is our server's usual interval.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(25);
 
 impl Contender {
     pub(crate) const ALL: [Self; 10] = [
@@ -103,7 +119,18 @@ impl Contender {
 
     /// True if the server sends each client a first message by itself.
     pub(crate) fn greets(self) -> bool {
-        self.is_ours()
+        self.is_ours() || self == Self::SocketIo
+    }
+
+    /// True if the server pings clients, or an application on it does by the recipe of its documents.
+    pub(crate) fn pings(self) -> bool {
+        matches!(self, Self::Ours | Self::UWebSockets | Self::Ws)
+    }
+
+    /// The message by which a client asks to get messages, where it has to; the server answers it.
+    pub(crate) fn joins_by(self) -> Option<&'static [u8]> {
+        // The packet CONNECT of socket.io, in a message of engine.io.
+        (self == Self::SocketIo).then_some(b"40")
     }
 
     pub(crate) fn is_ours(self) -> bool {
@@ -118,20 +145,21 @@ impl Contender {
     pub(crate) fn path(self, topic: &str) -> String {
         match self {
             Self::Nchan => format!("/subscribe/{topic}"),
+            Self::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&topic={topic}"),
             _ => format!("/{topic}"),
         }
     }
 
-    /// Starts the server, for clients with TLS or without.
-    pub(crate) async fn start(self, cores: Cores, tls: bool) -> anyhow::Result<Running> {
-        let certificate = tls.then(TestCertificate::new).transpose()?;
+    pub(crate) async fn start(self, cores: Cores, mode: Mode) -> anyhow::Result<Running> {
+        let certificate = (mode == Mode::Tls).then(TestCertificate::new).transpose()?;
         let folder = tempfile::tempdir()?;
         let in_folder =
             |name| folder.path().join(name).to_str().map(str::to_owned).context("the folder's name");
         // nginx and Caddy do not say which port they have found free.
         let chosen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut ready = "ready ";
-        let command = match self {
+        let mut command = match self {
+            Self::Ours if mode == Mode::Pinging => pinging(cores, &["--websocket", "127.0.0.1:0"])?,
             Self::Ours => {
                 let secure = certificate.as_ref().map(TestCertificate::flags);
                 let secure: Vec<_> = secure.iter().flatten().map(String::as_str).collect();
@@ -159,6 +187,11 @@ impl Contender {
                 Nginx::find().context("nginx with nchan")?.with_nchan(chosen, folder.path())?
             }
         };
+        match mode {
+            Mode::Pinging => drop(command.env("PING_SECONDS", PING_INTERVAL.as_secs().to_string())),
+            Mode::Recovering => drop(command.env("RECOVERS", "true")),
+            Mode::Plain | Mode::Tls => {}
+        }
         let (process, line) = cores.as_server(ProcessGroup::start_silent(command, ready)).await?;
         let (mut websocket, register) = match self {
             _ if self.is_ours() => our_addresses(&line)?,
@@ -183,7 +216,8 @@ impl Contender {
             processes.push(cores.as_server(ProcessGroup::start_silent(command, ready)).await?.0);
             websocket = chosen;
         }
-        let websocket = if tls { Endpoint::with_tls(websocket)? } else { Endpoint::plain(websocket) };
+        let websocket =
+            if mode == Mode::Tls { Endpoint::with_tls(websocket)? } else { Endpoint::plain(websocket) };
         let (_folder, _certificate) = (Some(folder), certificate);
         Ok(Running { contender: self, websocket, register, operations, processes, _folder, _certificate })
     }

@@ -16,10 +16,12 @@ mod endpoint;
 mod fleet;
 mod frames;
 mod handshake;
+mod latency;
 mod measure;
 mod million;
 mod nginx;
 mod pause;
+mod pinged;
 mod plain;
 mod plan;
 mod publisher;
@@ -28,6 +30,7 @@ mod records;
 mod recovery;
 mod report;
 mod results;
+mod run;
 mod running;
 mod seat;
 mod session;
@@ -35,9 +38,10 @@ mod upgrades;
 
 use contender::Contender;
 use cores::Cores;
-use plan::{Plan, Run};
+use plan::Plan;
 use quiet::Patience;
 use results::Results;
+use run::Run;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {

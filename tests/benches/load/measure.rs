@@ -10,6 +10,7 @@ use crate::contender::Contender;
 use crate::fleet::{self, Fleet};
 use crate::frames::{self, BINARY, PING, PONG, TEXT, push_masked};
 use crate::handshake;
+use crate::latency::Latency;
 use crate::publisher::{Publisher, SHARED, Target};
 use crate::running::Running;
 use crate::{quiet, session};
@@ -29,13 +30,8 @@ pub(crate) struct Figures {
     pub(crate) latency: Option<Latency>,
     /// The number of segments in which each client got what was for it, where that is looked at.
     pub(crate) segments: Option<f64>,
-}
-
-/// The time from when a message was due until it arrived, in seconds.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Latency {
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
+    /// The number of pings that each client got in a minute, where that is looked at.
+    pub(crate) pings: Option<f64>,
 }
 
 /// A server, a fleet of clients that is connected to it, and a publisher.
@@ -92,16 +88,17 @@ impl Meter {
             others: others.div_duration_f64(elapsed),
             latency: None,
             segments: None,
+            pings: None,
         })
     }
 }
 
 impl Place {
-    fn meter(&self) -> anyhow::Result<Meter> {
+    pub(crate) fn meter(&self) -> anyhow::Result<Meter> {
         Meter::start(&self.server, self.fleet.idle)
     }
 
-    fn stop(&self, meter: Meter, events: usize) -> anyhow::Result<Figures> {
+    pub(crate) fn stop(&self, meter: Meter, events: usize) -> anyhow::Result<Figures> {
         meter.stop(&self.server, self.fleet.idle, events)
     }
 
@@ -252,46 +249,6 @@ impl Place {
         self.stop(meter, returned)
     }
 
-    /// Sends this many messages a second to all clients, each at its time, whether or not the earlier ones have arrived.
-    pub(crate) fn paced(
-        &mut self,
-        size: usize,
-        messages_a_second: u32,
-        time: Duration,
-    ) -> anyhow::Result<Figures> {
-        let message = vec![b'x'; size];
-        let clients = self.fleet.clients.len();
-        let pause = Duration::from_secs(1) / messages_a_second;
-        let messages = time.div_duration_f64(pause) as usize;
-        let mut latencies = Vec::with_capacity(messages * clients);
-        for client in &mut self.fleet.clients {
-            client.messages = 0;
-        }
-        let meter = self.meter()?;
-        let mut published = 0;
-        while latencies.len() < messages * clients {
-            while published < messages && meter.start.elapsed() >= pause * published as u32 {
-                self.publisher.publish(Target::All, &message)?;
-                published += 1;
-            }
-            self.publisher.flush()?;
-            let turn = self.fleet.turn(|_, client, opcode| {
-                if is_data(opcode) {
-                    latencies.push(meter.start.elapsed() - pause * client.messages as u32);
-                    client.messages += 1;
-                }
-            })?;
-            if turn.control {
-                self.publisher.drain()?;
-            }
-            anyhow::ensure!(meter.start.elapsed() < time + PATIENCE, "paced messages do not come");
-        }
-        let figures = self.stop(meter, latencies.len())?;
-        latencies.sort_unstable();
-        let at = |share: f64| latencies[(share * (latencies.len() - 1) as f64) as usize].as_secs_f64();
-        Ok(Figures { latency: Some(Latency { p50: at(0.5), p99: at(0.99) }), ..figures })
-    }
-
     /// Cuts the connections of all clients, and has them connect again. Those of `gateway.2` come back, and get `missed` messages
     /// that were sent meanwhile; the others are new clients.
     pub(crate) fn come_back(&mut self, missed: usize) -> anyhow::Result<Figures> {
@@ -371,6 +328,6 @@ const WARM_UP: &[u8] = b"warm up";
 /// The payload in bytes of the messages that clients miss.
 const MISSED_SIZE: usize = 64;
 
-fn is_data(opcode: u8) -> bool {
+pub(crate) fn is_data(opcode: u8) -> bool {
     matches!(opcode, TEXT | BINARY)
 }

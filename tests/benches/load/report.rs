@@ -13,7 +13,7 @@ const END: &str = "<!-- What `make bench` writes ends here -->";
 const BEGIN_PAUSES: &str = "<!-- What `make bench ARGS=pause` writes begins here -->";
 const END_PAUSES: &str = "<!-- What `make bench ARGS=pause` writes ends here -->";
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 16] = [
     "",
     "per second",
     "÷ plain loop",
@@ -28,6 +28,8 @@ const COLUMNS: [&str; 14] = [
     "generator busy",
     "p50 ms",
     "p99 ms",
+    "p99.9 ms",
+    "pings a minute",
 ];
 
 pub(crate) fn print(results: &Results) {
@@ -123,6 +125,7 @@ fn first_column(unit: Unit) -> &'static str {
         Unit::Rate => COLUMNS[1],
         Unit::Bytes => "bytes each",
         Unit::Clients => "clients",
+        Unit::IdleTime => "CPU µs a client and second",
     }
 }
 
@@ -149,7 +152,7 @@ fn cells(row: &Row, contender: Contender) -> [String; COLUMNS.len()] {
     };
     [
         contender.name().to_owned(),
-        thousands(figures.value),
+        if row.unit == Unit::IdleTime { format!("{:.2}", figures.value) } else { thousands(figures.value) },
         to_plain(|figures| figures.value),
         of_this,
         rate_only(format!("{:.2}", figures.cpu)),
@@ -160,8 +163,10 @@ fn cells(row: &Row, contender: Contender) -> [String; COLUMNS.len()] {
         figures.segments.map_or(String::new(), |segments| format!("{segments:.2}")),
         rate_only(format!("{:.0} %", figures.server_load * 100.0)),
         rate_only(format!("{:.0} %", figures.generator_load * 100.0)),
-        latency(|latency: &crate::measure::Latency| latency.p50),
-        latency(|latency: &crate::measure::Latency| latency.p99),
+        latency(|latency: &crate::latency::Latency| latency.p50),
+        latency(|latency: &crate::latency::Latency| latency.p99),
+        latency(|latency: &crate::latency::Latency| latency.p999),
+        figures.pings.map_or(String::new(), |pings| format!("{pings:.1}")),
     ]
 }
 

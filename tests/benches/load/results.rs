@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::contender::Contender;
-use crate::measure::{Figures, Latency};
+use crate::latency::Latency;
+use crate::measure::Figures;
 
 #[derive(Default)]
 pub(crate) struct Results {
@@ -14,6 +15,8 @@ pub(crate) struct Results {
 pub(crate) enum Unit {
     Rate,
     Bytes,
+    /// Microseconds of processor time for a client in a second.
+    IdleTime,
     /// The number of clients of which something is true.
     Clients,
 }
@@ -46,16 +49,20 @@ impl Row {
         let rounds = self.rounds.get(&contender).map_or(&[] as &[_], Vec::as_slice);
         let over = |of: fn(&Figures) -> f64| median(rounds.iter().map(of).collect()).unwrap_or_default();
         let latencies: Vec<Latency> = rounds.iter().filter_map(|figures| figures.latency).collect();
-        let latency = |of: fn(&Latency) -> f64| median(latencies.iter().map(of).collect());
+        let latency =
+            |of: fn(&Latency) -> f64| median(latencies.iter().map(of).collect()).unwrap_or_default();
         Figures {
             value: over(|figures| figures.value),
             cpu: over(|figures| figures.cpu),
             server_load: over(|figures| figures.server_load),
             generator_load: over(|figures| figures.generator_load),
             others: over(|figures| figures.others),
-            latency: latency(|latency| latency.p50)
-                .zip(latency(|latency| latency.p99))
-                .map(|(p50, p99)| Latency { p50, p99 }),
+            latency: (!latencies.is_empty()).then(|| Latency {
+                p50: latency(|latency| latency.p50),
+                p99: latency(|latency| latency.p99),
+                p999: latency(|latency| latency.p999),
+            }),
+            pings: median(rounds.iter().filter_map(|figures| figures.pings).collect()),
             segments: median(rounds.iter().filter_map(|figures| figures.segments).collect()),
         }
     }

@@ -1,11 +1,13 @@
 //! A session: a server is started, a fleet connects to it, and one part after another is measured.
 
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use gateway_tests::PATIENCE;
 use gateway_wire::client_protocol::{Control, Init, SEEN_AFTER_MESSAGES};
 
-use crate::contender::Contender;
+use crate::contender::{Contender, Mode, PING_INTERVAL};
 use crate::fleet::{self, Fleet};
 use crate::frames::{TEXT, push_masked};
 use crate::handshake;
@@ -21,8 +23,7 @@ pub(crate) struct Session {
     pub(crate) own_topics: bool,
     /// True if the servers and the generator use all cores.
     pub(crate) shared_cores: bool,
-    /// True if the clients speak TLS.
-    pub(crate) tls: bool,
+    pub(crate) mode: Mode,
     /// The other form of our server that is measured beside the usual one, and no other server.
     pub(crate) beside: Option<Contender>,
     pub(crate) parts: Vec<Part>,
@@ -45,6 +46,8 @@ pub(crate) enum Part {
     Paced {
         messages_a_second: u32,
     },
+    /// The processor time of connections on which nothing happens but pings and pongs.
+    Pinged,
     /// Clients that lose their connections and come back, with what they have missed.
     ComeBack {
         missed: usize,
@@ -64,6 +67,7 @@ impl Part {
     pub(crate) fn runs_on(self, contender: Contender) -> bool {
         match self {
             Self::Echo => contender.echoes(),
+            Self::Pinged => contender.pings(),
             _ => true,
         }
     }
@@ -76,13 +80,18 @@ impl Part {
             Self::Ping => place.echo(true, SIZE, time),
             Self::Echo => place.echo(false, SIZE, time),
             Self::Paced { messages_a_second } => place.paced(SIZE, messages_a_second, time),
+            Self::Pinged => place.pinged(time),
             Self::ComeBack { missed } => place.come_back(missed),
             Self::Gone => place.gone(),
         }
     }
 
     pub(crate) fn unit(self) -> Unit {
-        if matches!(self, Self::Idle | Self::Gone) { Unit::Bytes } else { Unit::Rate }
+        match self {
+            Self::Idle | Self::Gone => Unit::Bytes,
+            Self::Pinged => Unit::IdleTime,
+            _ => Unit::Rate,
+        }
     }
 
     /// Gives the name of the part with this number of clients.
@@ -104,6 +113,9 @@ impl Part {
             Self::ComeBack { missed } => {
                 format!("{clients} clients come back, with {missed} missed messages each")
             }
+            Self::Pinged => {
+                format!("idle, {clients} connections with a ping every {} s", PING_INTERVAL.as_secs())
+            }
             Self::Ping => format!("ping and pong, {clients} clients"),
             Self::Echo => format!("echo, {clients} clients"),
             Self::Paced { messages_a_second } => {
@@ -116,7 +128,7 @@ impl Part {
 impl Session {
     pub(crate) fn label(&self, part: Part) -> String {
         let shared = if self.shared_cores { ", all cores for all" } else { "" };
-        let tls = if self.tls { ", TLS" } else { "" };
+        let tls = if self.mode == Mode::Tls { ", TLS" } else { "" };
         part.label(self.clients, self.own_topics) + tls + shared + self.beside()
     }
 
@@ -127,6 +139,12 @@ impl Session {
             Some(Contender::Store) => ", with and without a store",
             Some(_) => ", with and without gateway.2",
         }
+    }
+
+    /// A session with nothing special.
+    pub(crate) fn of(clients: usize, parts: Vec<Part>) -> Self {
+        let (own_topics, shared_cores, mode, beside) = (false, false, Mode::Plain, None);
+        Self { clients, own_topics, shared_cores, mode, beside, parts }
     }
 
     /// Connects all clients, and also gives the memory that each of them took.
@@ -155,6 +173,9 @@ impl Session {
                 let mut frame = Vec::new();
                 push_masked(&mut frame, TEXT, Control::Seen(0).to_string().as_bytes());
                 fleet.send(&range.clone().collect::<Vec<_>>(), &frame)?;
+            }
+            if let Some(message) = contender.joins_by() {
+                join(&mut fleet, range.clone(), message)?;
             }
             if contender.is_ours() && self.own_topics {
                 bind(&mut publisher, &greetings, &topics[range.clone()])?;
@@ -186,6 +207,19 @@ pub(crate) fn secrets(contender: Contender, greetings: &[Vec<u8>]) -> anyhow::Re
         init.resume.context("a client that cannot come back")
     };
     greetings.iter().map(secret).collect()
+}
+
+/// Has clients ask to get messages, and waits for the answers.
+fn join(fleet: &mut Fleet, clients: Range<usize>, message: &[u8]) -> anyhow::Result<()> {
+    let mut frame = Vec::new();
+    push_masked(&mut frame, TEXT, message);
+    fleet.send(&clients.clone().collect::<Vec<_>>(), &frame)?;
+    let (start, mut answers) = (Instant::now(), 0);
+    while answers < clients.len() {
+        fleet.turn(|_, _, opcode| answers += usize::from(opcode == TEXT))?;
+        anyhow::ensure!(start.elapsed() < PATIENCE, "{answers} of {} clients have joined", clients.len());
+    }
+    Ok(())
 }
 
 fn own_topic(client: usize) -> String {
