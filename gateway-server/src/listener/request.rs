@@ -18,8 +18,6 @@ use tokio_tungstenite::tungstenite::http::{Method, Uri, Version};
 
 use super::refusal::{Refusal, answers};
 
-/// The empty line that ends a request. Lines may end with a line feed alone.
-const ENDS: [&[u8]; 2] = [b"\n\r\n", b"\n\n"];
 /// Number of headers for which there is room at first; browsers and proxies send fewer.
 const USUAL_HEADERS: usize = 64;
 /// Number of headers that a request may have.
@@ -48,8 +46,7 @@ pub(super) async fn read(
         // The request is parsed at its first piece, as that shows garbage early, and when it is complete. It is not parsed at
         // each piece between, as a peer could make that costly.
         let news = &bytes[before.saturating_sub(2)..];
-        let is_whole = ENDS.iter().any(|end| news.windows(end.len()).any(|bytes| bytes == *end));
-        if !bytes.is_empty() && (before == 0 || is_whole) {
+        if !bytes.is_empty() && (before == 0 || has_empty_line(news)) {
             match parse(bytes)? {
                 Some((length, _)) if length > limit => return Err(Refusal::too_long(limit)),
                 Some((length, opening)) => {
@@ -67,6 +64,14 @@ pub(super) async fn read(
             return Err(Error::Protocol(ProtocolError::HandshakeIncomplete).into());
         }
     }
+}
+
+/// Whether there is an empty line, which ends a request. Lines may end with a line feed alone.
+fn has_empty_line(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', bytes).any(|end| {
+        let rest = &bytes[end + 1..];
+        rest.starts_with(b"\n") || rest.starts_with(b"\r\n")
+    })
 }
 
 /// Makes the response that accepts a request. It is an error if the request does not ask for a websocket.
