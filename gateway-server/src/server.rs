@@ -269,6 +269,8 @@ impl Server {
         if let Some(port) = operations {
             let task = admin::serve(port, Arc::clone(&self.live.operations));
             self.operations_listener.spawn("the operations port ended", task);
+            let history = admin::keep_history(Arc::clone(&self.live.operations));
+            self.operations_listener.spawn("the history of the numbers is not kept any more", history);
         }
     }
 

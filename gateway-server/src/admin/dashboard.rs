@@ -11,11 +11,13 @@ use super::answer::{self, Answer};
 const PAGE: &str = include_str!("dashboard/index.html");
 const STYLE: &str = include_str!("dashboard/style.css");
 const ICON: &str = include_str!("dashboard/icon.svg");
-const SCRIPTS: [(&str, &str); 5] = [
+const SCRIPTS: [(&str, &str); 7] = [
     ("/dashboard/main.js", include_str!("dashboard/main.js")),
     ("/dashboard/server.js", include_str!("dashboard/server.js")),
     ("/dashboard/chart.js", include_str!("dashboard/chart.js")),
     ("/dashboard/clients.js", include_str!("dashboard/clients.js")),
+    ("/dashboard/groups.js", include_str!("dashboard/groups.js")),
+    ("/dashboard/events.js", include_str!("dashboard/events.js")),
     ("/dashboard/words.js", include_str!("dashboard/words.js")),
 ];
 

@@ -8,7 +8,8 @@ use super::answer::{Answer, Refusal, answer};
 use super::exposition::Exposition;
 use super::snapshot::{Snapshot, Watched};
 use super::{Operations, cluster, inbox, relays};
-use crate::telemetry::{abuse_log, logs};
+use crate::lifecycle::watchdog;
+use crate::telemetry::{abuse_log, histogram, logs};
 
 pub(super) async fn answer_metrics(operations: &Operations) -> Result<Answer, Refusal> {
     let snapshot = Snapshot::take(operations).await?;
@@ -33,6 +34,14 @@ fn server(out: &mut Exposition, snapshot: &Snapshot) {
     out.gauge("gateway_uptime_seconds", "Since the start.").is(snapshot.uptime());
     out.counter("gateway_log_lines_lost_total", "Lines of the log that could not be written.")
         .is(logs::lost());
+    let answers = &watchdog::ANSWERS;
+    out.histogram(
+        "gateway_shard_answer_seconds",
+        "Until all shards had answered, asked once a second.",
+        histogram::bounds(),
+        &answers.counts(),
+        answers.sum(),
+    );
     let mut offences = out.counter(
         "gateway_offences_total",
         "What clients and PHP did that was refused or ended their connection, by kind.",

@@ -8,7 +8,9 @@ pub mod cli;
 mod clients;
 mod cluster;
 mod dashboard;
+mod events;
 mod exposition;
+mod history;
 mod http;
 mod inbox;
 mod metrics;
@@ -17,6 +19,7 @@ mod query;
 mod relays;
 mod rest;
 mod routes;
+mod sampling;
 mod snapshot;
 mod status;
 mod text;
@@ -24,6 +27,7 @@ mod upgrade;
 
 pub use http::{bind, serve};
 pub use rest::RequestsAtRest;
+pub use sampling::keep_history;
 pub use snapshot::Watched;
 pub use upgrade::{UpgradeRequest, Upgraded};
 
@@ -32,6 +36,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Instant, SystemTime};
 
 use answer::Refusal;
+use history::History;
 use hyper::StatusCode;
 use rest::RestWanted;
 
@@ -69,6 +74,7 @@ pub struct Operations {
     served: Arc<Semaphore>,
     /// Earlier processes of this server that still carry clients.
     relays: Arc<Relays>,
+    history: History,
     large: Semaphore,
     asking: Semaphore,
     rest_wanted: RestWanted,
@@ -99,6 +105,7 @@ impl Operations {
             upgraders: Arc::default(),
             served: Arc::new(Semaphore::new(SERVED)),
             relays: Arc::default(),
+            history: History::new(),
             large: Semaphore::new(LARGE),
             asking: Semaphore::new(ASKING),
             rest_wanted: RestWanted::new(),

@@ -9,7 +9,9 @@ use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Refusal, json, text};
-use super::{Operations, api, auth, body, clients, dashboard, inbox, metrics, status, upgrade};
+use super::{
+    Operations, api, auth, body, clients, dashboard, events, inbox, metrics, sampling, status, upgrade,
+};
 use crate::cluster::Cluster;
 use crate::net::{Permit, RateLimitKey};
 use crate::telemetry::abuse_log::{self, Offence};
@@ -96,6 +98,14 @@ async fn route(
             only(&request, &Method::GET)?;
             clients::answer(operations, request.uri().query()).await
         }
+        "/history" => {
+            only(&request, &Method::GET)?;
+            Ok(sampling::answer(operations))
+        }
+        "/events" => {
+            only(&request, &Method::GET)?;
+            events::answer(request.uri().query())
+        }
         "/inbox" => {
             only(&request, &Method::GET)?;
             inbox::answer(operations, request.uri().query()).await
@@ -115,7 +125,7 @@ async fn route(
             StatusCode::NOT_FOUND,
             "not_found",
             format!(
-                "there is nothing at {path}; there are /dashboard, /healthz, /readyz, /metrics, /status, /connections, /inbox, /openapi.json, /upgrade, /api/{{operation}}"
+                "there is nothing at {path}; there are /dashboard, /healthz, /readyz, /metrics, /status, /connections, /history, /events, /inbox, /openapi.json, /upgrade, /api/{{operation}}"
             ),
         )),
     }

@@ -51,6 +51,7 @@ pub(super) async fn answer(operations: &Operations) -> Result<Answer, Refusal> {
         "outbox_bytes": snapshot.waiting,
         "unfinished_bytes": snapshot.sum(|shard| shard.partial as u64),
         "shards_answered_in_seconds": snapshot.answered_within.as_secs_f64(),
+        "shard_answers": operations.history.answers(),
         "memory_bytes": snapshot.process.memory,
         "open_files": snapshot.process.open_files,
         "max_open_files": snapshot.process.max_open_files,

@@ -2,7 +2,7 @@
 //! reconnect within moments.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
@@ -10,6 +10,7 @@ use tracing::{error, info};
 use crate::hub::Hub;
 use crate::lifecycle::systemd;
 use crate::system::exit;
+use crate::telemetry::histogram::Histogram;
 
 /// How often the shards are asked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -19,6 +20,9 @@ pub const ANSWER: Duration = Duration::from_millis(800);
 /// while asks nothing in that time, so the time does not count.
 const PATIENCE: u32 = 5;
 
+/// How quickly all shards have answered, each time that they were asked.
+pub static ANSWERS: Histogram = Histogram::new();
+
 /// Watches until the task is dropped.
 pub async fn watch(hub: Arc<Hub>) {
     let mut rounds = interval(EVERY);
@@ -27,7 +31,9 @@ pub async fn watch(hub: Arc<Hub>) {
     let mut missed = vec![0; before.len()];
     loop {
         rounds.tick().await;
+        let asked = Instant::now();
         let silent = hub.silent(ANSWER).await;
+        ANSWERS.add(asked.elapsed());
         let steps = hub.steps();
         for (shard, missed) in missed.iter_mut().enumerate() {
             if !silent.contains(&shard) || steps[shard] != before[shard] {

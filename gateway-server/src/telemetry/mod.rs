@@ -3,6 +3,7 @@
 pub mod abuse_log;
 pub mod clock;
 pub mod counter;
+pub mod histogram;
 pub mod logs;
 pub mod words;
 

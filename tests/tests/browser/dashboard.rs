@@ -1,9 +1,11 @@
 //! The dashboard of the operations port, in a real browser.
 
 use gateway_tests::{Browser, Client, Nodes, Operator, PhpPeer, ResumingPage, Server, Tab, eventually};
+use gateway_wire::bridge::Order;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer, ResumeSecret};
 use nix::sys::signal::Signal;
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 const TOKEN: &str = "the operators' token";
@@ -104,6 +106,88 @@ async fn an_operator_sees_the_server_and_reaches_its_clients() -> anyhow::Result
     server.signal(Signal::SIGKILL)?;
     server.exit().await?;
     shows(&tab, "#state", "no answer, trying again").await
+}
+
+#[tokio::test]
+async fn groups_are_listed_and_pushed_to_and_so_is_everybody() -> anyhow::Result<()> {
+    let (server, page) = start("", &[]).await?;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(Client::connect(server.websocket).await?);
+    }
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    for (client, group) in [(0, "tea & <b>"), (1, "tea & <b>"), (2, "coffee")] {
+        let (client, group) = (clients[client].id, serde_bytes::Bytes::new(group.as_bytes()));
+        php.order(Order::JoinGroup { client, group }).await?;
+    }
+    php.acked().await?;
+    let browser = Browser::start().await?;
+    let tab = browser.open(&page).await?;
+    shows(&tab, "#state", "running").await?;
+    tab.click("#search-groups button").await?;
+    shows(&tab, "#groups-found", "Groups 2, memberships: 3").await?;
+    tab.shows("#groups td:nth-child(1)", &["tea & <b>", "coffee"]).await?;
+    tab.shows("#groups td:nth-child(2)", &["2", "1"]).await?;
+    tab.write("#search-groups input", "off").await?;
+    tab.click("#search-groups button").await?;
+    tab.shows("#groups td:nth-child(1)", &["coffee"]).await?;
+    tab.click("#groups button").await?;
+    shows(&tab, "#push .to", "To group coffee · 1 Clients").await?;
+    tab.write("#push textarea", "to the group").await?;
+    tab.click("#push .main").await?;
+    assert_eq!(clients[2].text().await?, "to the group");
+    tab.click("#push-all").await?;
+    shows(&tab, "#push .to", "To everybody · 3 Clients").await?;
+    tab.write("#push textarea", "to all").await?;
+    tab.click("#push .main").await?;
+    for client in &mut clients {
+        assert_eq!(client.text().await?, "to all");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_before_the_page_is_shown() -> anyhow::Result<()> {
+    let (server, page) = start("", &[]).await?;
+    let operator = Operator::of(&server)?;
+    eventually("two samples, ten seconds apart", true, async || {
+        Ok(operator.json("/history").await?["rows"].as_array().is_some_and(|rows| rows.len() > 1))
+    })
+    .await?;
+    // Whoever asks for something else than a websocket is told of in the log.
+    let mut stranger = TcpStream::connect(server.websocket).await?;
+    stranger.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await?;
+
+    let browser = Browser::start().await?;
+    let tab = browser.open(&page).await?;
+    shows(&tab, "#state", "running").await?;
+    // A pixel of the drawing is a second, and the newest is on the right.
+    let first = "return Math.min(...[...document.querySelector('#tile-memory .line').getAttribute('d')\
+        .matchAll(/[ML]([0-9.]+)/g)].map(([, x]) => Number(x)))";
+    eventually("a line from before the page was opened", true, async || {
+        Ok(tab.script(first, vec![]).await?.as_f64().is_some_and(|x| x < 592.0))
+    })
+    .await?;
+    tab.click("#span").await?;
+    shows(&tab, "#span", "Last ten minutes").await?;
+    eventually("an hour", true, async || {
+        Ok(tab.script(first, vec![]).await?.as_f64().is_some_and(|x| x > 592.0))
+    })
+    .await?;
+
+    let events = async || tab.texts("#events li").await;
+    eventually("the lines of the log", [true, true], async || {
+        let lines = events().await?;
+        let has = |text: &str| lines.iter().any(|line| line.contains(text));
+        Ok([has("ready websocket="), has("refused a connection that is no websocket")])
+    })
+    .await?;
+    assert_eq!(tab.texts("#events [data-level=WARN] b").await?.first().map(String::as_str), Some("WARN"));
+    eventually("how quickly shards answer", true, async || {
+        let counts = tab.texts("#answers td:nth-child(2)").await?;
+        Ok(counts.len() == 13 && counts.iter().any(|count| count != "0"))
+    })
+    .await
 }
 
 #[tokio::test]

@@ -110,6 +110,48 @@ async fn metrics_follow_what_clients_do() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn history_events_and_how_quickly_shards_answer() -> anyhow::Result<()> {
+    let (server, operator) = start(&["--shards", "2"]).await?;
+    // The first sample is taken at the start.
+    let history = async || operator.json("/history").await;
+    eventually("a sample", true, async || Ok(!history().await?["rows"][0].is_null())).await?;
+    let told = history().await?;
+    assert_eq!(told["every_seconds"], 10);
+    let names = told["names"].as_array().context("names")?;
+    let status = operator.json("/status").await?;
+    for (name, number) in names.iter().zip(told["rows"][0].as_array().context("a row")?) {
+        let name = name.as_str().context("a name")?;
+        assert!(number.is_number() && (name == "seconds_ago" || !status[name].is_null()), "{name}: {number}");
+    }
+    assert_eq!(told["rows"][0].as_array().map(Vec::len), Some(names.len()));
+
+    let events = operator.json("/events").await?;
+    let ready = events["events"].as_array().into_iter().flatten();
+    let ready: Vec<_> =
+        ready.filter(|event| event["text"].as_str().unwrap_or_default().contains(" ready ")).collect();
+    let [ready] = ready[..] else { anyhow::bail!("{events}") };
+    assert_eq!(ready["level"], "INFO");
+    assert!(
+        ready["text"].as_str().is_some_and(|text| text.contains(&format!("websocket={}", server.websocket)))
+    );
+    let newer = operator.json(&format!("/events?after={}", ready["number"])).await?;
+    assert!(newer["events"].as_array().context("events")?.iter().all(|event| event["text"] != ready["text"]));
+    assert_eq!(operator.get("/events?after=x").await?.status, 400);
+    assert_eq!(operator.get("/events?since=1").await?.status, 400);
+
+    eventually("an answer of the shards", true, async || {
+        Ok(operator.metric("gateway_shard_answer_seconds_count").await? >= 1.0)
+    })
+    .await?;
+    let all = operator.metric("gateway_shard_answer_seconds_bucket{le=\"+Inf\"}").await?;
+    assert!(all >= operator.metric("gateway_shard_answer_seconds_bucket{le=\"0.5\"}").await?);
+    let answers = operator.json("/status").await?["shard_answers"].take();
+    let lengths = ["within_seconds", "counts"].map(|name| answers[name].as_array().map(Vec::len));
+    assert_eq!(lengths, [Some(12), Some(13)]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn metrics_show_who_reads_too_slowly() -> anyhow::Result<()> {
     let (server, operator) = start(&["--outbox-bytes", "100000000"]).await?;
     let mut client = Client::connect(server.websocket).await?;

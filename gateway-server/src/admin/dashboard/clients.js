@@ -24,6 +24,10 @@ export function start() {
         watched = null;
         one('#watched').hidden = true;
     });
+    one('#push-all').addEventListener('click', () => receivers(
+        `${say('to')} ${say('all')} · ${one('#tile-clients .value').textContent} ${say('clients')}`,
+        (message) => call('sendToAll', {message}),
+    ));
     for (const dialog of document.querySelectorAll('#push, #kick')) {
         dialog.querySelector('.no').addEventListener('click', () => dialog.close());
     }
@@ -93,6 +97,11 @@ function enter(id, to, act) {
         }
     };
     dialog.showModal();
+}
+
+/** Asks for a message to several clients, and sends it by `send`. */
+export function receivers(to, send) {
+    enter('#push', to, send);
 }
 
 function push(client) {

@@ -1,8 +1,10 @@
 /** Asks how the server is every second, and shows it. */
 
-import {Chart} from './chart.js';
+import {Chart, showHour, showsHour} from './chart.js';
 import * as clients from './clients.js';
-import {forgetToken, hasToken, keepToken, status} from './server.js';
+import * as events from './events.js';
+import * as groups from './groups.js';
+import {forgetToken, hasToken, keepToken, past, status} from './server.js';
 import {bytes, changeLanguage, duration, number, say, sayAll, inSeconds} from './words.js';
 
 const EVERY = 1000;
@@ -27,6 +29,8 @@ const TILES = {
 };
 
 let before = null;
+/** The process that the page has shown last. */
+let shownProcess = null;
 
 function makeTiles() {
     for (const [name, tile] of Object.entries(TILES)) {
@@ -37,6 +41,27 @@ function makeTiles() {
         one('#tiles').append(made);
         made.querySelector('h3').dataset.say = name;
         [tile.element, tile.chart] = [made, new Chart(made, say(name))];
+    }
+}
+
+/** Draws what was before the page was opened. */
+async function remember() {
+    const {names, rows} = await past();
+    const shownAt = performance.now();
+    const samples = rows.map((row) => Object.fromEntries(names.map((name, column) => [name, row[column]])));
+    // The history has the sum of what the status has by reasons.
+    const hour = samples.map((sample) => ({...sample, gaps: {all: sample.gaps}}));
+    for (const tile of Object.values(TILES)) {
+        const points = hour.map((sample, index) => {
+            const at = shownAt - sample.seconds_ago * 1000;
+            if (!tile.grows) {
+                return [at, tile.of(sample)];
+            }
+            const earlier = hour[index - 1];
+            const grown = earlier && Math.max(0, tile.of(sample) - tile.of(earlier)) / (earlier.seconds_ago - sample.seconds_ago);
+            return [at, grown ?? null];
+        });
+        tile.chart.precede(points.filter(([at]) => at < shownAt - EVERY));
     }
 }
 
@@ -58,6 +83,10 @@ function show(now) {
     before = {at, now};
     one('#about').textContent = `${now.version} · ${say('uptime')} ${duration(now.uptime_seconds)} · ${say('process')} ${now.pid}`
         + ` · ${say('uids')} ${number(now.uids)} · ${say('groups')} ${number(now.groups)}`;
+    groups.count(now.groups);
+    const answers = now.shard_answers.counts;
+    const slowest = Math.max(1, ...answers);
+    rows('#answers', answers.map((times, place) => [within(now.shard_answers.within_seconds[place]), times, meter(times, slowest)]), (answer) => answer);
     rows('#listeners', now.listeners, ({listener, clients, handshakes, accepted}) => [listener, clients, handshakes, accepted]);
     rows('#workers', now.workers, (worker) => [worker.name, worker.clients, worker.backlog_events]);
     one('#relays-panel').hidden = now.relays.length === 0;
@@ -75,6 +104,10 @@ function show(now) {
     const most = Math.max(1, ...now.shards);
     rows('#shards', now.shards.map((clients, shard) => [String(shard), clients, meter(clients, most)]), (shard) => shard);
     stands(now.state);
+}
+
+function within(seconds) {
+    return seconds === undefined ? say('longer') : `${(seconds * 1000).toLocaleString()} ms`;
 }
 
 function rows(table, values, cells) {
@@ -130,8 +163,16 @@ async function turn() {
         const now = await status();
         one('main').hidden = false;
         one('#forget').hidden = !hasToken();
+        if (shownProcess === null) {
+            await remember().catch(() => {});
+        }
+        if (shownProcess !== now.pid) {
+            shownProcess = now.pid;
+            events.forget(one('#events'));
+        }
         show(now);
         await clients.look().catch(() => {});
+        await events.look(one('#events')).catch(() => {});
     } catch (wrong) {
         if (wrong.wantsToken) {
             one('main').hidden = true;
@@ -167,15 +208,28 @@ function theme(next) {
     update();
 }
 
+function span(next) {
+    const kept = 'gateway-span';
+    if (next) {
+        localStorage.setItem(kept, showsHour() ? 'minutes' : 'hour');
+    }
+    showHour(localStorage.getItem(kept) === 'hour');
+    one('#span').textContent = say(showsHour() ? 'minutes' : 'hour');
+}
+
 makeTiles();
 sayAll();
+span(false);
 theme(false);
 stands('asking');
 clients.start();
+groups.start();
+one('#span').addEventListener('click', () => span(true));
 one('#theme').addEventListener('click', () => theme(true));
 one('#language').addEventListener('click', () => {
     changeLanguage();
     theme(false);
+    span(false);
     stands(one('#state').dataset.state);
 });
 one('#forget').addEventListener('click', () => {

@@ -50,6 +50,8 @@ async function ask(method, path, body) {
 
 export const status = () => ask('GET', '/status');
 export const connections = (parameters) => ask('GET', `/connections?${new URLSearchParams(parameters)}`);
+export const past = () => ask('GET', '/history');
+export const events = (after) => ask('GET', `/events?after=${after}`);
 export const call = (operation, args) => ask('POST', `/api/${operation}`, JSON.stringify(args));
 
 fromAddress();

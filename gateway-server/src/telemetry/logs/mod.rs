@@ -6,6 +6,7 @@
 mod format;
 mod line;
 mod queue;
+mod recent;
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
@@ -16,12 +17,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::telemetry::words::plural;
 pub use format::LogFormat;
 
 use line::{Level, line};
 use queue::Queue;
+use recent::Recent;
+pub use recent::{RecentLine, after as recent};
 
 /// The log of this process, once it has started.
 static LOG: OnceLock<Log> = OnceLock::new();
@@ -66,13 +71,13 @@ pub fn start(log: &str, format: LogFormat) -> anyhow::Result<Logs> {
         LogFormat::Text => {
             let logs = logs.with_ansi(io::stderr().is_terminal()).with_filter_reloading();
             let handle = logs.reload_handle();
-            logs.init();
+            logs.finish().with(Recent).init();
             Logs { set: Box::new(move |filter| Ok(handle.reload(filter)?)) }
         }
         LogFormat::Json => {
             let logs = logs.json().flatten_event(true).with_filter_reloading();
             let handle = logs.reload_handle();
-            logs.init();
+            logs.finish().with(Recent).init();
             Logs { set: Box::new(move |filter| Ok(handle.reload(filter)?)) }
         }
     })
@@ -135,6 +140,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
         message.push_str(&format!("\n{backtrace}"));
     }
+    recent::push(tracing::Level::ERROR, &message);
     log.queue.push(line(log.format, Level::Error, &message).as_bytes());
 }
 
