@@ -242,3 +242,20 @@ fn the_demo_takes_the_next_port_if_its_own_is_taken() -> anyhow::Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn the_demo_says_who_has_the_ports_of_the_gateway() -> anyhow::Result<()> {
+    on_default_ports("the_demo_says_who_has_the_ports_of_the_gateway", async || {
+        let target = tempfile::tempdir()?;
+        let _taken = TcpListener::bind("0.0.0.0:8282")?;
+        let mut script = Script::start(target.path(), None)?;
+        assert_eq!(script.page(), None);
+        assert_eq!(script.0.wait()?.code(), Some(1));
+        let mut said = String::new();
+        script.0.stderr.take().expect("it is piped").read_to_string(&mut said)?;
+        let who = "0.0.0.0:8282 (websocket) is taken by ";
+        assert!(said.contains("The gateway did not start") && said.contains(who), "{said}");
+        assert!(said.contains(&format!("(pid {})", std::process::id())), "{said}");
+        Ok(())
+    })
+}
