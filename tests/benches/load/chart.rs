@@ -72,7 +72,7 @@ pub(crate) fn draw(results: &Results) -> String {
 
 fn ratios(row: &Row) -> Vec<(Contender, f64)> {
     row.contenders()
-        .filter(|contender| *contender != Contender::Plain)
+        .filter(|contender| !matches!(contender, Contender::Plain | Contender::Ring))
         .filter_map(|one| Some((one, row.ratio(one, Contender::Plain, |figures| figures.value)?)))
         .collect()
 }
@@ -137,6 +137,8 @@ fn class(contender: Contender) -> &'static str {
     match contender {
         Contender::Ours => "ours",
         Contender::Plain => "plain",
+        // It stands in tables only.
+        Contender::Ring => "other",
         Contender::UWebSockets => "uws",
         Contender::Ws => "ws",
         Contender::Nchan => "nchan",

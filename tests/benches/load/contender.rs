@@ -12,7 +12,7 @@ use crate::cores::Cores;
 use crate::endpoint::Endpoint;
 use crate::nginx::Nginx;
 use crate::running::Running;
-use crate::{caddy, nginx, plain};
+use crate::{caddy, nginx, plain, ring};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Contender {
@@ -22,6 +22,8 @@ pub(crate) enum Contender {
     /// Our server with a store for messages to users who are not there.
     Store,
     Plain,
+    /// The plain loop with its sends through io_uring.
+    Ring,
     UWebSockets,
     Ws,
     Nchan,
@@ -47,11 +49,12 @@ pub(crate) enum Mode {
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(25);
 
 impl Contender {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Ours,
         Self::Gateway2,
         Self::Store,
         Self::Plain,
+        Self::Ring,
         Self::UWebSockets,
         Self::Ws,
         Self::Nchan,
@@ -66,6 +69,7 @@ impl Contender {
             Self::Gateway2 => "gateway-server, gateway.2",
             Self::Store => "gateway-server, store",
             Self::Plain => "plain send loop",
+            Self::Ring => "plain io_uring loop",
             Self::UWebSockets => "uWebSockets",
             Self::Ws => "ws",
             Self::Nchan => "nchan",
@@ -84,6 +88,7 @@ impl Contender {
         };
         match self {
             Self::Ours | Self::Gateway2 | Self::Store | Self::Plain => None,
+            Self::Ring => ring::missing(),
             Self::SocketIo => {
                 module("SOCKET_IO_PATH", "socket.io").or_else(|| module("SOCKET_IO_PATH", "socket.io-client"))
             }
@@ -104,7 +109,7 @@ impl Contender {
 
     /// True if the server, or what stands in front of it, is another project's, which can be left out.
     pub(crate) fn is_peer(self) -> bool {
-        self.is_proxied() || !self.is_ours() && self != Self::Plain
+        self.is_proxied() || !self.is_ours() && !matches!(self, Self::Plain | Self::Ring)
     }
 
     /// True if another project's proxy stands in front of our server.
@@ -169,9 +174,12 @@ impl Contender {
             Self::Gateway2 => ours(cores, &["--operations", "127.0.0.1:0"])?,
             Self::Store => ours(cores, &["--store", &in_folder("store")?])?,
             Self::SocketIo => node("bench_socket_io.js", "SOCKET_IO_PATH"),
-            Self::Plain => {
+            Self::Plain | Self::Ring => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg(plain::ARGUMENT);
+                if self == Self::Ring {
+                    command.arg(ring::ARGUMENT);
+                }
                 command
             }
             Self::UWebSockets => {

@@ -30,6 +30,7 @@ mod records;
 mod recovery;
 mod report;
 mod results;
+mod ring;
 mod run;
 mod running;
 mod seat;

@@ -5,11 +5,13 @@
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use anyhow::Context as _;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::frames::{Header, PING, PONG, TEXT, unmasked};
+use crate::ring::{self, Ring};
 
 /// The hidden argument by which the benchmark runs itself as this server.
 pub(crate) const ARGUMENT: &str = "--plain-server";
@@ -41,6 +43,8 @@ struct Server {
     free: Vec<usize>,
     topics: HashMap<Vec<u8>, Vec<usize>>,
     buffer: Vec<u8>,
+    /// Sends through io_uring, if it was asked to.
+    ring: Option<Ring>,
 }
 
 pub(crate) fn serve() -> anyhow::Result<()> {
@@ -56,6 +60,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
         free: Vec::new(),
         topics: HashMap::new(),
         buffer: vec![0; READ_BUFFER],
+        ring: std::env::args().any(|argument| argument == ring::ARGUMENT).then(Ring::open).transpose()?,
     };
     loop {
         poll.poll(&mut events, None)?;
@@ -141,7 +146,12 @@ impl Server {
     fn publish(&mut self, order: &[u8]) -> anyhow::Result<()> {
         let end = order.iter().position(|byte| *byte == b'\n').context("a topic ends with a newline")?;
         let frame = unmasked(&order[end + 1..]);
-        for key in self.topics.get(&order[..end]).into_iter().flatten() {
+        let members = self.topics.get(&order[..end]).into_iter().flatten();
+        if let Some(ring) = &mut self.ring {
+            let sockets = members.filter_map(|key| Some(self.connections[*key].as_ref()?.socket.as_fd()));
+            return Ok(ring.send(&sockets.collect::<Vec<BorrowedFd<'_>>>(), &frame)?);
+        }
+        for key in members {
             if let Some(connection) = &mut self.connections[*key] {
                 send(&mut connection.socket, &frame)?;
             }

@@ -83,7 +83,7 @@ impl Run {
             Kind::Session(Session { mode: Mode::Pinging, .. }) => contender.pings(),
             _ if contender.is_proxied() => false,
             _ if matches!(contender, Contender::Gateway2 | Contender::Store) => false,
-            Kind::Churn(_) => contender != Contender::SocketIo,
+            Kind::Churn(_) => !matches!(contender, Contender::SocketIo | Contender::Ring),
             Kind::Crowd { bound: true, .. } => contender == Contender::Ours,
             Kind::Crowd { .. } => matches!(contender, Contender::Ours | Contender::UWebSockets),
             _ => true,

@@ -66,6 +66,8 @@ const SETTLE: Duration = Duration::from_millis(200);
 impl Part {
     pub(crate) fn runs_on(self, contender: Contender) -> bool {
         match self {
+            // The loop differs from the plain one in its sends only.
+            _ if contender == Contender::Ring => matches!(self, Self::FanOut { .. }),
             Self::Echo => contender.echoes(),
             Self::Pinged => contender.pings(),
             _ => true,
