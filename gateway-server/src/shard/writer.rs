@@ -86,8 +86,27 @@ impl Shard {
             self.write_for_client(key, |shard| shard.write_pending(key, None));
         }
         for (key, outcome) in rung {
-            self.write_for_client(key, |shard| shard.write_pending(key, outcome));
+            if !self.note_sent(key, outcome) {
+                self.write_for_client(key, |shard| shard.write_pending(key, outcome));
+            }
         }
+    }
+
+    /// Notes that io_uring has sent all that the turn has brought a client for which nothing else is to be done. Gives false for the
+    /// others, which few are.
+    fn note_sent(&mut self, key: usize, outcome: Option<Outcome>) -> bool {
+        let (Some(connection), Some(Ok(sent))) =
+            (self.clients.connections.get_mut(key), outcome.map(usize::try_from))
+        else {
+            return false;
+        };
+        let is_all = self.turn.only_frame(connection.pending).is_some_and(|frame| frame.len() == sent);
+        if !is_all || connection.phase != Phase::Open || connection.encoding.is_gateway2() {
+            return false;
+        }
+        connection.pending = FrameList::EMPTY;
+        self.clients.counts.bytes_out += sent as u64;
+        true
     }
 
     /// Writes what the turn has brought a client. `first` is the outcome of its first send, if that was made through io_uring.
