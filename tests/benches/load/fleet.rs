@@ -151,9 +151,26 @@ impl Fleet {
     }
 
     /// Waits for input, and calls `ended` with the client's key, the client, and the opcode for each frame that ended.
-    pub(crate) fn turn(&mut self, mut ended: impl FnMut(usize, &mut Client, u8)) -> anyhow::Result<Turn> {
+    pub(crate) fn turn(&mut self, ended: impl FnMut(usize, &mut Client, u8)) -> anyhow::Result<Turn> {
+        self.turn_in(self.patience, ended)
+    }
+
+    /// Does the same, and waits for so long at most.
+    pub(crate) fn turn_within(
+        &mut self,
+        most: Duration,
+        ended: impl FnMut(usize, &mut Client, u8),
+    ) -> anyhow::Result<Turn> {
+        self.turn_in(Some(most), ended)
+    }
+
+    fn turn_in(
+        &mut self,
+        most: Option<Duration>,
+        mut ended: impl FnMut(usize, &mut Client, u8),
+    ) -> anyhow::Result<Turn> {
         let before = Instant::now();
-        self.poll.poll(&mut self.events, self.patience)?;
+        self.poll.poll(&mut self.events, most)?;
         let mut turn = Turn { control: false };
         if self.events.is_empty() {
             self.idle = self.idle.map(|idle| idle + before.elapsed());

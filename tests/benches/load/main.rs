@@ -36,6 +36,7 @@ mod running;
 mod seat;
 mod session;
 mod upgrades;
+mod wave;
 
 use contender::Contender;
 use cores::Cores;
@@ -91,7 +92,14 @@ async fn main() -> anyhow::Result<()> {
         let pauses = pause::measure(cores, is_quick, &mut plan.patience).await?;
         pause::print(&pauses);
         if !is_quick {
-            report::write_pauses(&pause::markdown(&pauses), cores)?;
+            report::write_table(pause::WORD, &pause::markdown(&pauses), cores)?;
+        }
+    }
+    if words.is_empty() || words.iter().any(|word| word == wave::WORD) {
+        let waves = wave::measure(cores, is_quick, &mut plan.patience).await?;
+        wave::print(&waves);
+        if !is_quick {
+            report::write_table(wave::WORD, &wave::markdown(&waves), cores)?;
         }
     }
     Ok(())

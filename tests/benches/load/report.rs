@@ -10,8 +10,6 @@ use crate::results::{Results, Row, Unit, thousands};
 
 const BEGIN: &str = "<!-- What `make bench` writes begins here -->";
 const END: &str = "<!-- What `make bench` writes ends here -->";
-const BEGIN_PAUSES: &str = "<!-- What `make bench ARGS=pause` writes begins here -->";
-const END_PAUSES: &str = "<!-- What `make bench ARGS=pause` writes ends here -->";
 
 const COLUMNS: [&str; 16] = [
     "",
@@ -55,9 +53,11 @@ pub(crate) fn write(results: &Results, cores: Cores, notes: &[String]) -> anyhow
     Ok(std::fs::write(root().join("docs/performance.svg"), chart::draw(results))?)
 }
 
-/// Rewrites the page's table of upgrades.
-pub(crate) fn write_pauses(table: &str, cores: Cores) -> anyhow::Result<()> {
-    write_part((BEGIN_PAUSES, END_PAUSES), &format!("{}\n{table}", made_by("make bench ARGS=pause", cores)?))
+/// Rewrites the page's table that this word stands for.
+pub(crate) fn write_table(word: &str, table: &str, cores: Cores) -> anyhow::Result<()> {
+    let command = format!("make bench ARGS={word}");
+    let [begin, end] = ["begins", "ends"].map(|edge| format!("<!-- What `{command}` writes {edge} here -->"));
+    write_part((&begin, &end), &format!("{}\n{table}", made_by(&command, cores)?))
 }
 
 /// Rewrites what stands in the page between these lines.

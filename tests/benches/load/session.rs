@@ -224,12 +224,12 @@ fn join(fleet: &mut Fleet, clients: Range<usize>, message: &[u8]) -> anyhow::Res
     Ok(())
 }
 
-fn own_topic(client: usize) -> String {
+pub(crate) fn own_topic(client: usize) -> String {
     format!("u{client}")
 }
 
 /// Binds the clients of our server, which are known by their greetings, to their uids.
-fn bind(publisher: &mut Publisher, greetings: &[Vec<u8>], uids: &[String]) -> anyhow::Result<()> {
+pub(crate) fn bind(publisher: &mut Publisher, greetings: &[Vec<u8>], uids: &[String]) -> anyhow::Result<()> {
     for (greeting, uid) in greetings.iter().zip(uids) {
         let message: serde_json::Value = serde_json::from_slice(fleet::payload(greeting)?)?;
         publisher.bind(message["client_id"].as_str().unwrap_or_default().parse()?, uid)?;
