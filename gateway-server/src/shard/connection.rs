@@ -174,11 +174,12 @@ impl Connection {
     /// Whether the socket has taken everything: no frame is pending, and neither the outbox nor the TLS session holds any bytes.
     pub(super) fn is_written(&self) -> bool {
         self.pending.is_empty()
-            && self.extra().is_none_or(|extra| {
-                let cold = extra.cold.as_ref();
-                let tls = cold.and_then(|cold| cold.tls.as_ref());
-                extra.outbox.is_empty() && tls.is_none_or(|tls| !tls.wants_write())
-            })
+            && self.extra().is_none_or(|extra| extra.outbox.is_empty() && !extra.has_sealed())
+    }
+
+    /// Whether TLS holds bytes that the socket has not taken.
+    pub(super) fn has_sealed(&self) -> bool {
+        self.extra().is_some_and(ConnectionExt::has_sealed)
     }
 
     /// The memory of what waits for the client's socket, in bytes, as if no other client held the same frames.
@@ -226,6 +227,11 @@ impl ConnectionExt {
 
     pub(super) fn take_partial(&mut self) -> Option<PartialMessage> {
         self.cold.as_mut()?.partial.take()
+    }
+
+    fn has_sealed(&self) -> bool {
+        let tls = self.cold.as_ref().and_then(|cold| cold.tls.as_ref());
+        tls.is_some_and(|tls| tls.wants_write())
     }
 
     pub(super) fn rare_mut(&mut self) -> &mut ColdState {

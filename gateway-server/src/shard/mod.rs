@@ -49,6 +49,7 @@ pub(crate) mod reactor;
 mod reader;
 mod relayed;
 mod resume;
+mod ringing;
 pub(crate) mod session;
 pub(crate) mod slow_clients;
 mod state;

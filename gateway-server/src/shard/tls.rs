@@ -63,6 +63,24 @@ impl<'a> TlsSocket<'a> {
         self.sent > 0
     }
 
+    /// Encrypts slices that are to go to the socket at once, and appends the result to `sealed`; [`TlsSocket::sent`] has to follow. Gives how
+    /// many bytes of the slices were taken, or `None` where earlier bytes come first.
+    pub(super) fn seal(&mut self, slices: &[IoSlice<'_>], sealed: &mut Vec<u8>) -> Option<usize> {
+        if self.tls.wants_write() {
+            return None;
+        }
+        let taken = self.tls.writer().write_vectored(slices).ok()?;
+        // This always fails, so that TLS keeps the bytes until it is known which of them have gone.
+        let _ = self.tls.write_tls(&mut Copied(sealed));
+        Some(taken)
+    }
+
+    /// Says that the socket has got so many of the sealed bytes.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        // This cannot fail.
+        let _ = self.tls.write_tls(&mut Gone(bytes));
+    }
+
     /// Ends the TLS session towards the client. Gives whether that is written.
     pub(super) fn finish(&mut self) -> bool {
         self.tls.send_close_notify();
@@ -98,7 +116,7 @@ impl Write for TlsSocket<'_> {
     /// Writes encrypted bytes until none are left or the socket takes no more.
     fn flush(&mut self) -> io::Result<()> {
         while self.tls.wants_write() {
-            match self.tls.write_tls(self.socket) {
+            match self.tls.write_tls(&mut Sending(self.socket)) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(sent) => self.sent += sent,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -106,6 +124,62 @@ impl Write for TlsSocket<'_> {
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
+    }
+}
+
+/// A socket to which single slices go by plain sends, which cost the kernel less than vectored ones.
+struct Sending<'a>(&'a mut TcpStream);
+
+impl Write for Sending<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices {
+            [slice] => self.0.write(slice),
+            _ => self.0.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A writer that copies what it is given and takes none of it.
+struct Copied<'a>(&'a mut Vec<u8>);
+
+impl Write for Copied<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        slices.iter().for_each(|slice| self.0.extend_from_slice(slice));
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A writer that takes this many bytes, which are at the socket already.
+struct Gone(usize);
+
+impl Write for Gone {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len().min(self.0))
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(slices.iter().map(|slice| slice.len()).sum::<usize>().min(self.0))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

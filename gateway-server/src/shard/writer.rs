@@ -15,7 +15,9 @@ use super::clients::Clients;
 use super::connection::{Connection, Phase};
 use super::outbox::{is_pong, write_one, write_some};
 use super::panics;
+use super::ringing::Rung;
 use super::state::Shard;
+use super::tls::TlsSocket;
 use super::uring::{self, Outcome, Send};
 use super::write_batch::FrameList;
 use crate::protocol::close::Close;
@@ -57,7 +59,8 @@ impl Shard {
     /// Writes to some clients, through io_uring where it is there and worthwhile.
     fn write_some_of_turn(&mut self, keys: &[usize]) {
         let mut plain: SmallVec<[usize; uring::AT_ONCE]> = SmallVec::new();
-        let mut rung: SmallVec<[(usize, Option<Outcome>); uring::AT_ONCE]> = SmallVec::new();
+        let mut secured: SmallVec<[usize; uring::AT_ONCE]> = SmallVec::new();
+        let mut rung: SmallVec<[Rung; uring::AT_ONCE]> = SmallVec::new();
         if let Some(ring) = self.ring.as_mut().filter(|_| keys.len() >= uring::WORTHWHILE) {
             let mut sends: SmallVec<[Send<'_>; uring::AT_ONCE]> = SmallVec::new();
             for key in keys {
@@ -70,17 +73,19 @@ impl Shard {
                         sends.push(Send { socket: socket.as_fd(), bytes });
                         rung.push((*key, None));
                     }
+                    _ if connection.is_tls => secured.push(*key),
                     _ => plain.push(*key),
                 }
             }
             let (outcomes, result) = ring.send(&sends);
+            drop(sends);
             rung.iter_mut().zip(outcomes).for_each(|((_, outcome), became)| *outcome = *became);
-            if let Err(error) = result {
-                tracing::warn!(%error, "io_uring fails: a shard goes on without it");
-                self.ring = None;
-            }
+            self.after_ring(result);
         } else {
             plain.extend_from_slice(keys);
+        }
+        if !secured.is_empty() {
+            self.ring_for_secured(&secured, &mut rung);
         }
         for key in plain {
             self.write_for_client(key, |shard| shard.write_pending(key, None));
@@ -101,7 +106,8 @@ impl Shard {
             return false;
         };
         let is_all = self.turn.only_frame(connection.pending).is_some_and(|frame| frame.len() == sent);
-        if !is_all || connection.phase != Phase::Open || connection.encoding.is_gateway2() {
+        let is_usual = connection.phase == Phase::Open && !connection.encoding.is_gateway2();
+        if !is_all || !is_usual || connection.is_tls && connection.has_sealed() {
             return false;
         }
         connection.pending = FrameList::EMPTY;
@@ -109,7 +115,8 @@ impl Shard {
         true
     }
 
-    /// Writes what the turn has brought a client. `first` is the outcome of its first send, if that was made through io_uring.
+    /// Writes what the turn has brought a client. `first` is the outcome of its first send, if that was made through io_uring; through TLS
+    /// it is how many bytes of its frames were sealed for that.
     fn write_pending(&mut self, key: usize, first: Option<Outcome>) {
         injected_faults::strike("write");
         let Clients { connections, held, resume, .. } = &mut self.clients;
@@ -235,7 +242,11 @@ fn write_frames<'a>(
     let unwritten = if connection.has_outbox() {
         Some(Unwritten::default())
     } else if connection.is_tls {
-        connection.tls().map_or(Ok(None), |(mut tls, _)| write_now(&mut tls, &mut frames, written))?
+        let Some((mut tls, _)) = connection.tls() else { return Ok(false) };
+        match first {
+            Some(sealed) => behind_sealed(&mut tls, sealed as usize, &mut frames, written)?,
+            None => write_now(&mut tls, &mut frames, written)?,
+        }
     } else {
         let Some(socket) = &mut connection.socket else { return Ok(false) };
         write_now(&mut Sent { first, socket }, &mut frames, written)?
@@ -292,8 +303,9 @@ impl Write for Sent<'_> {
     }
 }
 
-/// The frames that a socket did not take as a whole, and the number of bytes that it took of the first of them.
-type Unwritten = (SmallVec<[Bytes; SLICES]>, usize);
+/// The frames that a socket did not take as a whole, and the number of bytes that it took of the first of them. It is small, as each
+/// delivery hands one on, mostly an empty one.
+type Unwritten = (Vec<Bytes>, usize);
 
 /// Writes until all frames are written, which gives `None`, or until the socket takes no more.
 fn write_now<'a>(
@@ -318,6 +330,31 @@ fn write_now<'a>(
             return Ok(Some(unwritten(&batch, written.unwrap_or(0))));
         }
     }
+}
+
+/// Writes what io_uring has left of bytes that TLS has sealed. `taken` bytes of the frames are among these, which are all as a rule.
+/// It is kept apart, so that the stack of clients without TLS stays small.
+#[inline(never)]
+fn behind_sealed<'a>(
+    tls: &mut TlsSocket<'_>,
+    taken: usize,
+    frames: &mut impl Iterator<Item = &'a Bytes>,
+    total: &mut usize,
+) -> io::Result<Option<Unwritten>> {
+    tls.flush()?;
+    *total += taken;
+    let mut left = taken;
+    while let Some(frame) = frames.next() {
+        if frame.len() <= left {
+            left -= frame.len();
+        } else if left > 0 {
+            // TLS takes no more before the socket does.
+            return Ok(Some((std::iter::once(frame).chain(frames).cloned().collect(), left)));
+        } else {
+            return write_now(tls, &mut std::iter::once(frame).chain(frames), total);
+        }
+    }
+    Ok(None)
 }
 
 /// What is left of some frames after `written` bytes of them went out.

@@ -1,7 +1,10 @@
 //! Instructions and allocations of a handshake, a fan-out, a push to one uid, and a ping, one after the other.
 
+use std::net::SocketAddr;
+
 use gateway_server::shard::uring::Ring;
-use gateway_tests::{Client, PhpPeer, server_binary, skip};
+use gateway_tests::{Client, PhpPeer, TestCertificate, server_binary, skip};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::profile::Profile;
 use crate::recorded::Figure;
@@ -18,10 +21,10 @@ const PUSHES: usize = 2000;
 const VERBOSE: [&str; 2] = ["--compress-strings=no", "--compress-pos=no"];
 
 /// A server under callgrind that does one thing at a time: the next begins when the last has arrived.
-struct Course {
+struct Course<S> {
     valgrind: Valgrind,
     php: PhpPeer,
-    clients: Vec<Client>,
+    clients: Vec<Client<S>>,
     /// The path of the server's program.
     program: String,
     message: String,
@@ -29,8 +32,8 @@ struct Course {
 
 /// Counts with plain sends.
 pub(crate) async fn count() -> anyhow::Result<Vec<Figure>> {
-    let mut course = Course::start(false).await?;
-    let handshakes = course.gather().await?;
+    let mut course = Course::start(&["--io-uring", "false"]).await?;
+    let handshakes = course.gather(Client::connect).await?;
     let deliveries = course.fan_out().await?;
     let pushes = course.push().await?;
     Ok([
@@ -45,23 +48,34 @@ pub(crate) async fn count() -> anyhow::Result<Vec<Figure>> {
     .concat())
 }
 
-/// Counts a fan-out through io_uring, or nothing where that is forbidden.
+/// Counts fan-outs through io_uring, without TLS and with it, or nothing where that is forbidden.
 pub(crate) async fn through_ring() -> anyhow::Result<Vec<Figure>> {
     if let Err(error) = Ring::open() {
         skip("the costs of io_uring", &error.to_string());
         return Ok(Vec::new());
     }
-    let mut course = Course::start(true).await?;
-    course.gather().await?;
-    let deliveries = course.fan_out().await?;
-    let names = ["a delivery through io_uring, instructions", "a delivery through io_uring, allocations"];
-    Ok(each(names, deliveries, FAN_OUTS * CLIENTS).into())
+    let mut course = Course::start(&["--io-uring", "true"]).await?;
+    course.gather(Client::connect).await?;
+    let plain = course.fan_out().await?;
+    let certificate = TestCertificate::new()?;
+    let [flag, file, key_flag, key] = certificate.flags();
+    let mut course = Course::start(&["--io-uring", "true", &flag, &file, &key_flag, &key]).await?;
+    course.gather(async |address| certificate.connect(address).await).await?;
+    let through_tls = course.fan_out().await?;
+    let (names, tls_names) = (
+        ["a delivery through io_uring, instructions", "a delivery through io_uring, allocations"],
+        [
+            "a delivery through io_uring and TLS, instructions",
+            "a delivery through io_uring and TLS, allocations",
+        ],
+    );
+    let deliveries = FAN_OUTS * CLIENTS;
+    Ok([each(names, plain, deliveries), each(tls_names, through_tls, deliveries)].concat())
 }
 
-impl Course {
-    async fn start(io_uring: bool) -> anyhow::Result<Self> {
-        let io_uring = io_uring.to_string();
-        let valgrind = Valgrind::start("callgrind", &VERBOSE, &["--io-uring", &io_uring]).await?;
+impl<S: AsyncRead + AsyncWrite + Unpin> Course<S> {
+    async fn start(flags: &[&str]) -> anyhow::Result<Self> {
+        let valgrind = Valgrind::start("callgrind", &VERBOSE, flags).await?;
         Ok(Self {
             php: PhpPeer::connect(valgrind.server.register[0]).await?,
             clients: Vec::new(),
@@ -76,12 +90,15 @@ impl Course {
     }
 
     /// Connects all clients, one after the other.
-    async fn gather(&mut self) -> anyhow::Result<Profile> {
+    async fn gather(
+        &mut self,
+        connect: impl AsyncFn(SocketAddr) -> anyhow::Result<Client<S>>,
+    ) -> anyhow::Result<Profile> {
         for number in 0..CLIENTS {
             if number == WARM_UP {
                 self.valgrind.zero()?;
             }
-            self.clients.push(Client::connect(self.valgrind.server.websocket).await?);
+            self.clients.push(connect(self.valgrind.server.websocket).await?);
         }
         self.profile()
     }

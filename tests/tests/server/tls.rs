@@ -14,9 +14,9 @@ use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio_rustls::rustls::ClientConnection;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{ClientConnection, HandshakeKind};
 use tokio_tungstenite::tungstenite::Message;
 
 async fn start(certificate: &TestCertificate, flags: &[&str]) -> anyhow::Result<Server> {
@@ -245,6 +245,34 @@ async fn who_reads_too_slowly_is_closed_and_nobody_else_suffers() -> anyhow::Res
 }
 
 #[tokio::test]
+async fn those_who_read_late_get_everything_in_order() -> anyhow::Result<()> {
+    const CLIENTS: usize = 40;
+    const MESSAGES: usize = 500;
+    let certificate = TestCertificate::new()?;
+    let server = start(&certificate, &[]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4096)?;
+        let stream = certificate.over(socket.connect(server.websocket).await?).await?;
+        clients.push(Client::over(stream).await?);
+    }
+    // The sockets take some whole messages, one in part, and no more, while the others wait in the server.
+    let message = |number: usize| format!("{number} {}", "x".repeat(100 + number % 30 * 100));
+    for number in 0..MESSAGES {
+        php.send_to_all(&message(number)).await?;
+        php.acked().await?;
+    }
+    for client in &mut clients {
+        for number in 0..MESSAGES {
+            assert_eq!(client.text().await?, message(number));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn php_closes_a_client_behind_its_last_message() -> anyhow::Result<()> {
     let certificate = TestCertificate::new()?;
     let server = start(&certificate, &[]).await?;
@@ -279,6 +307,21 @@ async fn a_new_certificate_is_for_new_clients_and_the_others_stay() -> anyhow::R
     let mut new = certificate.connect(server.websocket).await?;
     assert_served(&server, &mut old).await?;
     assert_served(&server, &mut new).await
+}
+
+#[tokio::test]
+async fn who_comes_back_shows_a_ticket() -> anyhow::Result<()> {
+    let certificate = TestCertificate::new()?;
+    let server = start(&certificate, &[]).await?;
+    for version in [&TLS12, &TLS13] {
+        let config = certificate.client(&[version])?;
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
+            let stream = connect_tls(config.clone(), TcpStream::connect(server.websocket).await?).await?;
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(kind), "{version:?}");
+            Client::over(stream).await?.leave().await?;
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]

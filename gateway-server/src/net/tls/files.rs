@@ -71,6 +71,8 @@ impl Files {
         }
         // A client that comes back shows a ticket, which saves both sides most of the handshake. After a network failure all
         // clients come back at once.
+        // One is enough for the one connection of a page; the next one brings the next.
+        config.send_tls13_tickets = 1;
         config.ticketer = ring::Ticketer::new().map_err(|error| in_key(&error.to_string()))?;
         Ok(Arc::new(config))
     }
