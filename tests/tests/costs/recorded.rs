@@ -16,6 +16,10 @@ const LEAST: f64 = 0.1;
 /// Figures with such words are counted only where the kernel permits it.
 const COUNTED_SOMETIMES: [&str; 1] = ["io_uring"];
 
+fn is_counted_sometimes(name: &str) -> bool {
+    COUNTED_SOMETIMES.iter().any(|word| name.contains(word))
+}
+
 /// What is counted, for one event or one client, and the figure.
 pub(crate) type Figure = (&'static str, f64);
 
@@ -77,10 +81,17 @@ impl Recorded {
         for (name, value) in &figures {
             writeln!(text, "\"{name}\" = {value:.1}")?;
         }
+        let nothing = toml::Table::new();
+        let there = self.table.get("figures").and_then(toml::Value::as_table).unwrap_or(&nothing);
+        // What cannot be counted here stays as it was counted elsewhere.
+        for (name, value) in there.iter().filter(|(name, _)| is_counted_sometimes(name)) {
+            if figures.iter().all(|(figure, _)| figure != name) {
+                writeln!(text, "\"{name}\" = {value}")?;
+            }
+        }
         if is_rewriting() {
             return Ok(std::fs::write(path(), text)?);
         }
-        let there = self.table.get("figures").and_then(toml::Value::as_table).context("[figures]")?;
         let mut wrong = Vec::new();
         for (name, value) in &figures {
             let recorded = there.get(*name).and_then(toml::Value::as_float);
@@ -92,7 +103,7 @@ impl Recorded {
             }
         }
         // What could not be counted here is no figure of which nobody knows.
-        for name in there.keys().filter(|name| !COUNTED_SOMETIMES.iter().any(|word| name.contains(word))) {
+        for name in there.keys().filter(|name| !is_counted_sometimes(name)) {
             anyhow::ensure!(
                 figures.iter().any(|(figure, _)| figure == name),
                 "nobody counts {name:?} of recorded.toml"
