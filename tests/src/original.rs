@@ -15,8 +15,10 @@ const SOURCES: [&str; 4] =
 pub struct OriginalStack {
     pub websocket: SocketAddr,
     pub register: SocketAddr,
-    _processes: ProcessGroup,
-    _data: tempfile::TempDir,
+    /// Where the gateway takes orders.
+    pub internal: SocketAddr,
+    pub processes: ProcessGroup,
+    pub data: tempfile::TempDir,
 }
 
 impl OriginalStack {
@@ -56,7 +58,7 @@ impl OriginalStack {
             settings: &[],
         };
         let processes = roles.start(data.path()).await?;
-        let stack = Self { websocket, register, _processes: processes, _data: data };
+        let stack = Self { websocket, register, internal, processes, data };
         eventually("GatewayWorker serves", true, async || Ok(serves(websocket).await)).await?;
         Ok(stack)
     }

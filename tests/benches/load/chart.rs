@@ -21,10 +21,12 @@ const STYLE: &str = "
   .small { font-size: 10px; fill: #57606a }
   .grid { stroke: #d0d7de } .middle { stroke: #57606a; stroke-width: 1.5 }
   .ours { fill: #0969da } .uws { fill: #bf8700 } .ws { fill: #8250df } .nchan { fill: #1a7f37 } .io { fill: #cf222e }
+  .original { fill: #57606a }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .small { fill: #9198a1 }
     .grid { stroke: #3d444d } .middle { stroke: #9198a1 }
     .ours { fill: #4493f8 } .uws { fill: #d29922 } .ws { fill: #ab7df8 } .nchan { fill: #3fb950 } .io { fill: #f85149 }
+    .original { fill: #9198a1 }
   }
 ";
 
@@ -144,6 +146,7 @@ fn class(contender: Contender) -> &'static str {
         Contender::Nchan => "nchan",
         // These stand in no row with the plain loop.
         Contender::SocketIo => "io",
+        Contender::GatewayWorker => "original",
         Contender::Gateway2 | Contender::Store | Contender::BehindNginx | Contender::BehindCaddy => "other",
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gateway_tests::{ProcessGroup, TestCertificate, root, server_binary};
+use gateway_tests::{OriginalStack, ProcessGroup, TestCertificate, root, server_binary};
 
 use crate::cores::Cores;
 use crate::endpoint::Endpoint;
@@ -28,6 +28,7 @@ pub(crate) enum Contender {
     Ws,
     Nchan,
     SocketIo,
+    GatewayWorker,
     /// Our server without TLS behind a proxy that speaks it.
     BehindNginx,
     BehindCaddy,
@@ -49,7 +50,7 @@ pub(crate) enum Mode {
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(25);
 
 impl Contender {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Ours,
         Self::Gateway2,
         Self::Store,
@@ -59,6 +60,7 @@ impl Contender {
         Self::Ws,
         Self::Nchan,
         Self::SocketIo,
+        Self::GatewayWorker,
         Self::BehindNginx,
         Self::BehindCaddy,
     ];
@@ -74,6 +76,7 @@ impl Contender {
             Self::Ws => "ws",
             Self::Nchan => "nchan",
             Self::SocketIo => "socket.io",
+            Self::GatewayWorker => "GatewayWorker",
             Self::BehindNginx => "gateway-server behind nginx",
             Self::BehindCaddy => "gateway-server behind Caddy",
         }
@@ -98,6 +101,7 @@ impl Contender {
                 "neither installed (libnginx-mod-nchan) nor in NGINX_PATH: scripts/bench-peers gets it"
                     .to_owned()
             }),
+            Self::GatewayWorker => OriginalStack::missing().map(|name| format!("{name} names no sources")),
             Self::BehindNginx => Nginx::find().is_none().then(|| {
                 "nginx is neither installed nor in NGINX_PATH: scripts/bench-peers gets it".to_owned()
             }),
@@ -124,7 +128,7 @@ impl Contender {
 
     /// True if the server sends each client a first message by itself.
     pub(crate) fn greets(self) -> bool {
-        self.is_ours() || self == Self::SocketIo
+        self.is_ours() || matches!(self, Self::SocketIo | Self::GatewayWorker)
     }
 
     /// True if the server pings clients, or an application on it does by the recipe of its documents.
@@ -174,6 +178,7 @@ impl Contender {
             Self::Gateway2 => ours(cores, &["--operations", "127.0.0.1:0"])?,
             Self::Store => ours(cores, &["--store", &in_folder("store")?])?,
             Self::SocketIo => node("bench_socket_io.js", "SOCKET_IO_PATH"),
+            Self::GatewayWorker => return self.start_original(cores).await,
             Self::Plain | Self::Ring => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg(plain::ARGUMENT);
@@ -208,7 +213,7 @@ impl Contender {
         };
         let operations = line.split_whitespace().find_map(|word| word.strip_prefix("operations="));
         let operations = operations.map(str::parse).transpose()?;
-        let mut processes = vec![process];
+        let mut groups = vec![process];
         if self.is_proxied() {
             let certificate = certificate.as_ref().context("a proxy speaks TLS")?;
             let (command, ready) = match self {
@@ -221,13 +226,27 @@ impl Contender {
                     (caddy::in_front(&caddy, chosen, websocket, certificate, folder.path())?, caddy::READY)
                 }
             };
-            processes.push(cores.as_server(ProcessGroup::start_silent(command, ready)).await?.0);
+            groups.push(cores.as_server(ProcessGroup::start_silent(command, ready)).await?.0);
             websocket = chosen;
         }
         let websocket =
             if mode == Mode::Tls { Endpoint::with_tls(websocket)? } else { Endpoint::plain(websocket) };
         let (_folder, _certificate) = (Some(folder), certificate);
-        Ok(Running { contender: self, websocket, register, operations, processes, _folder, _certificate })
+        Ok(Running { contender: self, websocket, register, operations, groups, _folder, _certificate })
+    }
+
+    /// Starts the processes of GatewayWorker, one of each kind.
+    async fn start_original(self, cores: Cores) -> anyhow::Result<Running> {
+        let stack = cores.as_server(OriginalStack::start()).await?;
+        Ok(Running {
+            contender: self,
+            websocket: Endpoint::plain(stack.websocket),
+            register: stack.internal,
+            operations: None,
+            groups: vec![stack.processes],
+            _folder: Some(stack.data),
+            _certificate: None,
+        })
     }
 
     /// Starts our server with its usual pings, on a port that it shares with others.
@@ -241,7 +260,7 @@ impl Contender {
             websocket: Endpoint::plain(websocket),
             register,
             operations: None,
-            processes: vec![process],
+            groups: vec![process],
             _folder: None,
             _certificate: None,
         })

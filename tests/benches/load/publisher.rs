@@ -1,4 +1,5 @@
-//! The publisher of messages: to our server by the bridge, to nchan by HTTP, and to the others by a websocket of its own.
+//! The publisher of messages: to our server by the bridge, to GatewayWorker by its own protocol, to nchan and socket.io by HTTP, and to the
+//! others by a websocket of its own.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -7,6 +8,7 @@ use anyhow::{Context as _, bail};
 use gateway_tests::{OWN_NONCE, new_producer};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Call, Login, Order, PREFACE, Reply, Request, frame};
+use gateway_wire::gatewayworker::Command;
 use mio::net::TcpStream;
 use mio::{Interest, Registry};
 use serde_bytes::Bytes;
@@ -32,9 +34,13 @@ pub(crate) struct Publisher {
 }
 
 enum Tongue {
-    Bridge { seq: u64 },
+    Bridge {
+        seq: u64,
+    },
     Websocket,
     Http,
+    /// That of GatewayWorker's own client.
+    Original,
 }
 
 impl Publisher {
@@ -59,6 +65,14 @@ impl Publisher {
 
     pub(crate) fn http(address: SocketAddr) -> anyhow::Result<Self> {
         Self::new(connect(address)?, Tongue::Http)
+    }
+
+    pub(crate) fn original(address: SocketAddr) -> anyhow::Result<Self> {
+        let mut socket = connect(address)?;
+        let mut login = Vec::new();
+        Command::ClientConnect { secret_key: String::new() }.encode(&mut login)?;
+        socket.write_all(&login)?;
+        Self::new(socket, Tongue::Original)
     }
 
     fn new(socket: std::net::TcpStream, tongue: Tongue) -> anyhow::Result<Self> {
@@ -87,6 +101,11 @@ impl Publisher {
             Tongue::Websocket => {
                 let order = [topic.as_bytes(), b"\n", payload].concat();
                 push_masked(&mut self.out, frames::BINARY, &order);
+            }
+            Tongue::Original => {
+                anyhow::ensure!(matches!(target, Target::All), "nobody is bound to a uid");
+                let (message, except) = (payload, Vec::new());
+                Command::SendToAll { message, only: None, except, raw: false }.encode(&mut self.out)?;
             }
             Tongue::Http => {
                 let length = payload.len();

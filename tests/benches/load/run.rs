@@ -22,6 +22,9 @@ pub(crate) struct Run {
 /// The name of a scenario, its unit and its figures.
 pub(crate) type Found = (String, Unit, Figures);
 
+/// The clients that a process of Workerman can hold without PHP's extension `event`.
+const SELECT: usize = 1000;
+
 /// The number of turns that each server has in each part of a round.
 const TURNS: u32 = 4;
 
@@ -71,9 +74,9 @@ impl Run {
     }
 
     pub(crate) fn takes(&self, contender: Contender) -> bool {
-        match self.kind {
+        match &self.kind {
             Kind::Session(Session { beside: Some(other), .. }) => {
-                contender == Contender::Ours || contender == other
+                contender == Contender::Ours || contender == *other
             }
             Kind::Recovery(_) => {
                 matches!(contender, Contender::Ours | Contender::Gateway2 | Contender::SocketIo)
@@ -83,7 +86,12 @@ impl Run {
             Kind::Session(Session { mode: Mode::Pinging, .. }) => contender.pings(),
             _ if contender.is_proxied() => false,
             _ if matches!(contender, Contender::Gateway2 | Contender::Store) => false,
-            Kind::Churn(_) => !matches!(contender, Contender::SocketIo | Contender::Ring),
+            Kind::Session(Session { clients, own_topics, .. }) if contender == Contender::GatewayWorker => {
+                !own_topics && *clients <= SELECT
+            }
+            Kind::Churn(_) => {
+                !matches!(contender, Contender::SocketIo | Contender::GatewayWorker | Contender::Ring)
+            }
             Kind::Crowd { bound: true, .. } => contender == Contender::Ours,
             Kind::Crowd { .. } => matches!(contender, Contender::Ours | Contender::UWebSockets),
             _ => true,

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use gateway_tests::{PATIENCE, ProcessGroup, TestCertificate};
+use gateway_tests::{PATIENCE, ProcessGroup, TestCertificate, children};
+use nix::unistd::Pid;
 
 use crate::contender::Contender;
 use crate::endpoint::Endpoint;
@@ -21,8 +22,8 @@ pub(crate) struct Running {
     pub(crate) register: SocketAddr,
     /// Where our server says how many clients are parked.
     pub(crate) operations: Option<SocketAddr>,
-    /// All processes that have a part in the work; each is a group of its own.
-    pub(crate) processes: Vec<ProcessGroup>,
+    /// The server, and what stands in front of it.
+    pub(crate) groups: Vec<ProcessGroup>,
     pub(crate) _folder: Option<tempfile::TempDir>,
     pub(crate) _certificate: Option<TestCertificate>,
 }
@@ -31,6 +32,7 @@ impl Running {
     pub(crate) fn publisher(&self) -> anyhow::Result<Publisher> {
         match self.contender {
             ours if ours.is_ours() => Publisher::bridge(self.register),
+            Contender::GatewayWorker => Publisher::original(self.register),
             Contender::Nchan | Contender::SocketIo => Publisher::http(self.register),
             _ => Publisher::websocket(self.register),
         }
@@ -53,11 +55,23 @@ impl Running {
         }
     }
 
+    /// All processes that have a part in the work, with those that they have started.
+    fn processes(&self) -> anyhow::Result<Vec<Pid>> {
+        let mut all: Vec<_> =
+            self.groups.iter().map(|group| Pid::from_raw(group.leader().cast_signed())).collect();
+        let mut next = 0;
+        while let Some(process) = all.get(next) {
+            all.extend(children(*process)?);
+            next += 1;
+        }
+        Ok(all)
+    }
+
     /// The CPU time that all threads of the server, and of what stands in front of it, have taken so far.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let mut sum = 0;
-        for process in &self.processes {
-            for task in std::fs::read_dir(format!("/proc/{}/task", process.leader()))? {
+        for process in self.processes()? {
+            for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
                 // A thread may have ended since the folder was read.
                 let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
                 sum += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
@@ -69,8 +83,8 @@ impl Running {
     /// The bytes of user memory; shared pages count in part.
     pub(crate) fn memory(&self) -> anyhow::Result<u64> {
         let mut sum = 0;
-        for process in &self.processes {
-            let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", process.leader()))?;
+        for process in self.processes()? {
+            let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
             let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("Pss")?;
             sum += line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024;
         }
