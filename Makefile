@@ -33,6 +33,7 @@
 #                      there
 #   make bench-ask     what it costs to ask a page, beside a message that the page sends back
 #   make bench-cluster  what a sendToUid costs as nodes grow in number, beside GatewayWorker where its sources are present
+#   make docs          the documents as a site, English and Chinese, with search, in target/docs/: open index.html there
 #   make build         build server and extension, optimised, without paths of this machine in them
 #   make deb           a Debian package of the server, in target/deb/
 #   make sbom          what server and extension are made of, CycloneDX's JSON, in target/sbom/; the packages have it too
@@ -49,7 +50,7 @@ PHP_TESTS := test-php test-originals test-yii2 test-browser test-cluster test-cl
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick costs deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build sbom deb pecl pie-binaries check clean
+.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick costs deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build docs sbom deb pecl pie-binaries check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
 demo build adversaries autobahn test-install bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask deb: \
@@ -66,12 +67,13 @@ build: setup-build
 	$(CARGO) build --release --locked -p gateway-server -p gateway-php
 	@scripts/build-paths $(RELEASE)/gateway-server $(RELEASE)/libgateway.so
 
-# What the last five install is for steps that are skipped without it.
+# What the last six install is for steps that are skipped without it.
 test:
 	@scripts/setup test
 	@scripts/setup autobahn || true
 	@scripts/setup costs || true
 	@scripts/setup deny || true
+	@scripts/setup docs || true
 	@scripts/setup pecl || true
 	@scripts/setup roots || true
 	@scripts/test
@@ -181,6 +183,11 @@ bench-inbox: build
 bench-ask:
 	$(CARGO) build --quiet --release --locked -p gateway-server
 	GATEWAY_SERVER=$(RELEASE)/gateway-server $(CARGO) bench --quiet --locked -p gateway-tests --bench ask
+
+docs:
+	@scripts/setup docs
+	@scripts/docs-site
+	@echo "The documents are in target/docs/index.html; their search needs a web server: python3 -m http.server --directory target/docs"
 
 # Both are built at once, as for the demo: alone the server would get its libraries with other features, which are built anew.
 deb: build

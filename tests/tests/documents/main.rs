@@ -5,4 +5,5 @@ mod commands;
 mod figures;
 mod monitoring;
 mod pages;
+mod site;
 mod workflows;

@@ -163,7 +163,7 @@ fn is_installed(file: &Path) -> bool {
 }
 
 /// Gives all documents for people.
-fn pages() -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn pages() -> anyhow::Result<Vec<PathBuf>> {
     let mut pages = files(&root().join("docs"), ".md")?;
     let of_php = files(&root().join("php"), ".md")?.into_iter();
     pages.extend(of_php.filter(|page| !is_installed(page)));
