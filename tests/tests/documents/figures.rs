@@ -51,6 +51,56 @@ fn the_comparison_claims_what_was_measured() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[test]
+fn sizing_counts_with_what_was_measured() -> anyhow::Result<()> {
+    let claims = page("docs/sizing.md")?;
+    let performance = page("docs/performance.md")?;
+    let of = |title: &str, server: &str, column: &str| figure(&performance, title, server, column);
+    let of_ours = |title: &str, column: &str| of(title, "gateway-server", column);
+    let memory = "less than 150 bytes of the server's memory, less than 400 with a uid, less than 100 more with `gateway.2`; and 3.4 kB";
+    assert!(claims.contains(memory));
+    assert!(of_ours("Idle, 10,000 connections", "bytes each")? < 150.0);
+    for title in [
+        "Idle, 10,000 connections with a uid each",
+        "Idle, 100,000 connections with a uid each, over 6 servers",
+    ] {
+        assert!(of_ours(title, "bytes each")? < 400.0, "{title}");
+    }
+    let both = "Idle, 10,000 connections, with and without gateway.2";
+    let resumable = of(both, "gateway-server, gateway.2", "bytes each")?;
+    assert!(resumable - of_ours(both, "bytes each")? < 100.0);
+    assert!(performance.contains("about 6.7 kB for both ends of an idle connection"));
+
+    let costs = [
+        ("5 seconds of a core", "Fan-out to 10,000, 64 B, 1 in flight", 4.0..6.0),
+        (
+            "half a second where 16 messages wait at once",
+            "Fan-out to 10,000, 1,024 B, 16 in flight",
+            0.3..0.6,
+        ),
+        ("30 µs of a core", "Connect, shake hands, go", 25.0..37.0),
+        ("3.5 µs of a core", "Ping and pong, 1,000 clients", 3.0..4.0),
+    ];
+    for (claim, title, bounds) in costs {
+        assert!(claims.contains(claim), "{claim}");
+        let cost = of_ours(title, "CPU s per million")?;
+        assert!(bounds.contains(&cost), "{title}: {cost}");
+    }
+    assert!(claims.contains("take up to 1.7 times what one has"));
+    for clients in ["1,000", "5,000", "10,000", "18,000"] {
+        assert!(of("clients", clients, "peak ÷ before")? < 1.7, "{clients}");
+    }
+    for (claim, row) in [
+        ("38,000 a second", "| `deliverToUid`, and at the end all on disk | 38,000 |"),
+        ("53,900 messages a second", "| `deliverToUid`, and at the end all on disk | 53,900 |"),
+        ("590 if each", "| `deliverToUid` and `receipt`, each on disk before the next | 590 |"),
+        ("3,440 where each", "| `deliverToUid` and `receipt`, each on disk before the next | 3,440 |"),
+    ] {
+        assert!(claims.contains(claim) && performance.contains(row), "{claim}");
+    }
+    Ok(())
+}
+
 /// The line at the top names the releases of PHP that the table further down has as tested.
 #[test]
 fn the_readme_names_the_php_that_was_tested() -> anyhow::Result<()> {

@@ -146,8 +146,9 @@ fn assert_held_by_tests(page: &str, least: usize) -> anyhow::Result<()> {
 }
 
 #[test]
-fn each_claim_of_security_and_of_failures_is_held_by_a_test() -> anyhow::Result<()> {
+fn each_claim_of_security_of_failures_and_of_delivery_is_held_by_a_test() -> anyhow::Result<()> {
     assert_held_by_tests("docs/security.md", 20)?;
+    assert_held_by_tests("docs/delivery-guarantees.md", 20)?;
     assert_held_by_tests("docs/what-happens-when.md", 12)
 }
 
