@@ -14,6 +14,7 @@ use valgrind::Valgrind;
 const SERVER: &str = "GATEWAY_SERVER";
 
 #[tokio::test]
+#[ignore = "it takes an optimised server: make costs"]
 async fn costs_are_those_that_are_recorded() -> anyhow::Result<()> {
     let recorded = Recorded::read()?;
     if let Some(reason) = recorded.is_for_elsewhere()?.or_else(Valgrind::missing) {

@@ -86,7 +86,7 @@ impl Recorded {
         // What cannot be counted here stays as it was counted elsewhere.
         for (name, value) in there.iter().filter(|(name, _)| is_counted_sometimes(name)) {
             if figures.iter().all(|(figure, _)| figure != name) {
-                writeln!(text, "\"{name}\" = {value}")?;
+                writeln!(text, "\"{name}\" = {:.1}", value.as_float().context("a figure of recorded.toml")?)?;
             }
         }
         if is_rewriting() {
