@@ -175,8 +175,9 @@ impl Outbox {
         });
     }
 
-    /// Forgets what waits, except for the rest of a chunk that has begun to be sent: a frame, or small ones that are joined.
-    pub(super) fn give_up(&mut self, held: &mut Backlog) {
+    /// Forgets what waits, except for the rest of a chunk that has begun to be sent: a frame, or small ones that are joined. The farewell
+    /// follows that.
+    pub(super) fn give_up(&mut self, farewell: Bytes, held: &mut Backlog) {
         self.change(held, |waiting, held| {
             waiting.is_given_up = true;
             let begun = usize::from(waiting.taken > 0);
@@ -187,6 +188,7 @@ impl Outbox {
                 waiting.bytes -= chunk.len();
             }
             waiting.pong = None;
+            waiting.push(farewell, held);
             waiting.chunks.shrink_to_fit();
         });
     }
@@ -403,9 +405,8 @@ mod tests {
                 .for_each(|frame| outbox.push(frame, &mut held));
             let mut socket = Socket { taken: Vec::new(), room, at_once: 999 };
             outbox.write_to(&mut socket, &mut held).unwrap();
-            outbox.give_up(&mut held);
-            outbox.push(frame(b'e', 3), &mut held);
-            assert_eq!(outbox.bytes(), bytes, "{room}");
+            outbox.give_up(frame(b'e', 3), &mut held);
+            assert_eq!((outbox.bytes(), outbox.is_given_up()), (bytes, true), "{room}");
             socket.room = 1000;
             outbox.write_to(&mut socket, &mut held).unwrap();
             socket.taken.dedup();

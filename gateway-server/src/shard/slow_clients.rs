@@ -182,9 +182,7 @@ impl Shard {
         drop(self.clients.take_partial(key));
         let connection = &mut self.clients.connections[key];
         let farewell = farewell(connection.encoding, close::TOO_SLOW);
-        let outbox = &mut connection.extra_mut().outbox;
-        outbox.give_up(&mut self.clients.held);
-        outbox.push(farewell, &mut self.clients.held);
+        connection.extra_mut().outbox.give_up(farewell, &mut self.clients.held);
         self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection_id));
         if self.clients.wait_for_room(key, &self.registry).is_err() {
             self.abort(key);
