@@ -100,3 +100,50 @@ impl AsyncWrite for ClientSocket {
         Pin::new(socket.polled()?).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_has_the_options_of_the_listener() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        prepare(&listener).unwrap();
+        let _client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let socket = SockRef::from(&socket);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
+    }
+
+    #[tokio::test]
+    async fn the_runtime_polls_a_socket_only_once_somebody_waits_for_it() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut socket = ClientSocket::new(socket);
+        client.write_all(b"early").unwrap();
+        // Over loopback the bytes have come when the write returns.
+        let mut read = [0; 16];
+        assert_eq!(socket.read(&mut read).await.unwrap(), 5);
+        socket.write_all(b"answer").await.unwrap();
+        assert!(matches!(socket, ClientSocket::New(Some(_))));
+        let (late, read) = tokio::join!(
+            async {
+                tokio::task::yield_now().await;
+                client.write_all(b"late")
+            },
+            socket.read(&mut read)
+        );
+        late.unwrap();
+        assert_eq!(read.unwrap(), 4);
+        assert!(matches!(socket, ClientSocket::Polled(_)));
+        assert!(socket.into_std().is_ok());
+    }
+}

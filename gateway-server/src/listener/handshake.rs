@@ -35,6 +35,7 @@ use crate::relay::RelayedClient;
 use crate::service::{Gateway, NotFound};
 use crate::shard::NewConnection;
 use crate::system::ages::millis;
+use crate::system::injected_faults;
 use crate::telemetry::abuse_log::{self, Offence};
 
 /// A connection at the start of its handshake, or where another process has left it.
@@ -146,6 +147,7 @@ impl Handshake {
         let Self { incoming, gateway, settings, slot, under_way } = self;
         let handshaking = settings.counter.enter();
         slot.begin();
+        injected_faults::strike("handshake");
         perform(incoming, &gateway, &settings, &slot, &under_way).await;
         drop((slot, handshaking, under_way));
     }

@@ -54,6 +54,25 @@ async fn the_client_whose_message_it_was_is_closed() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn who_comes_when_a_handshake_fails_is_dropped_alone() -> anyhow::Result<()> {
+    let Some(mut server) = start("who_comes_when_a_handshake_fails_is_dropped_alone", &[]).await? else {
+        return Ok(());
+    };
+    let mut early = Client::connect(server.websocket).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let operator = Operator::of(&server)?;
+    for round in 1..=3 {
+        early.send("panic at handshake".into()).await?;
+        let number = "gateway_messages_received_total";
+        eventually("the wish for a fault", f64::from(round), async || operator.metric(number).await).await?;
+        assert!(Client::connect(server.websocket).await.is_err());
+        server.logs("a fault of ours in thread").await?;
+        still_serves(&server, &mut early, &mut php).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_client_whose_order_it_was_is_closed() -> anyhow::Result<()> {
     let Some(mut server) = start("the_client_whose_order_it_was_is_closed", &[]).await? else {
         return Ok(());
