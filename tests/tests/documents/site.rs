@@ -108,6 +108,9 @@ fn the_site_builds_without_a_broken_link_and_switches_between_languages_on_each_
             let text = std::fs::read_to_string(folder.join(page))?;
             let switch = format!("<a href=\"{link}\" hreflang=\"{language}\" class=\"md-select__link\"");
             ensure!(text.contains(&switch), "{page} leads to no {language} at {link}");
+            // Scripts, pictures and styles come from the site itself.
+            let foreign = text.contains("src=\"http") || text.contains("rel=\"stylesheet\" href=\"http");
+            ensure!(!foreign, "{page} takes something from another server");
         }
     }
     for (folder, word) in [(site.path(), "websocket"), (&*chinese, "网关")] {
