@@ -16,7 +16,7 @@ use tracing::error;
 use super::ListenerSettings;
 use super::accept_pace::AcceptPace;
 use super::client_address::share_of;
-use super::client_socket::{ClientSocket, prepare};
+use super::client_socket::ClientSocket;
 use super::handshake::{Handshake, Incoming};
 use super::refusal::Refusal;
 use crate::net::{Acceptor, Permits, RateLimitKey, Turns, give_way, pause_after_failed_accept};
@@ -46,7 +46,7 @@ pub async fn serve(
     gateway: Arc<Gateway>,
     mut newest: watch::Receiver<Arc<ListenerSettings>>,
 ) {
-    let listener = match prepare(&listener).and_then(|()| Acceptor::new(listener)) {
+    let listener = match Acceptor::new(listener) {
         Ok(listener) => listener,
         Err(error) => return error!(%error, "a listener cannot accept"),
     };

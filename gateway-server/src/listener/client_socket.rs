@@ -2,25 +2,11 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream as StdTcpStream};
-use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-
-/// Bytes that the kernel keeps unsent for a client. Without this bound it takes megabytes for a client that does not read. What
-/// the kernel does not take waits in the outbox, which a setting bounds.
-const UNSENT: u32 = 128 << 10;
-
-/// Sets the options of clients' sockets, on one of them or on a socket that listens, from which those that it accepts have them.
-pub(super) fn prepare(socket: &impl AsFd) -> io::Result<()> {
-    let socket = SockRef::from(socket);
-    // A push is one small write, and must not wait until more bytes follow.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(UNSENT)
-}
 
 /// A client's socket. What the client has sent before its connection is accepted is read without asking the runtime, which saves
 /// most handshakes the system calls by which the runtime polls a socket and stops polling it.
@@ -109,17 +95,6 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-
-    #[test]
-    fn what_is_accepted_has_the_options_of_the_listener() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        prepare(&listener).unwrap();
-        let _client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (socket, _) = listener.accept().unwrap();
-        let socket = SockRef::from(&socket);
-        assert!(socket.tcp_nodelay().unwrap());
-        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
-    }
 
     #[tokio::test]
     async fn the_runtime_polls_a_socket_only_once_somebody_waits_for_it() {

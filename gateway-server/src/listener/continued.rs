@@ -11,10 +11,10 @@ use super::ListenerSettings;
 use super::accept::slots;
 use super::begun::{BegunHandshake, MalformedHandshake};
 use super::client_address::share_of;
-use super::client_socket::{ClientSocket, prepare};
+use super::client_socket::ClientSocket;
 use super::handshake::{Handshake, Incoming};
 use super::refusal::Refusal;
-use crate::net::{Permits, RateLimitKey};
+use crate::net::{Permits, RateLimitKey, set_client_options};
 use crate::service::Gateway;
 use crate::telemetry::abuse_log;
 
@@ -49,7 +49,7 @@ impl ContinuedHandshakes {
         let settings = Arc::clone(&settings.borrow());
         // The socket may also be a unix socket, on which the calls that are made for a TCP socket do the same.
         let socket = StdTcpStream::from(socket);
-        let prepared = if begun.is_relayed { Ok(()) } else { prepare(&socket) };
+        let prepared = if begun.is_relayed { Ok(()) } else { set_client_options(&socket) };
         if let Err(error) = prepared.and_then(|()| socket.set_nonblocking(true)) {
             debug!(%error, "a client vanished during its handshake");
             return Ok(());

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
+use super::client_options::set_client_options;
 use crate::telemetry::abuse_log::{self, Offence};
 
 /// The number of connections that the kernel may hold until they are accepted. The kernel takes the smaller of this and
@@ -19,14 +20,25 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Listens on an address. With `is_shared`, other processes may listen on the same port, and the kernel divides the connections
 /// among them. `what` says in the error what the port is for.
 pub fn bind_tcp(address: SocketAddr, is_shared: bool, what: &str) -> anyhow::Result<TcpListener> {
-    listen(address, is_shared).with_context(|| {
-        format!(
-            "cannot listen on {address} ({what}); is another gateway-server, or GatewayWorker, running there?"
-        )
-    })
+    listen(address, is_shared, |_| Ok(())).with_context(|| refusal(address, what))
 }
 
-fn listen(address: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
+/// Does the same for clients, whose sockets have their options from the start.
+pub fn bind_for_clients(address: SocketAddr, is_shared: bool, what: &str) -> anyhow::Result<TcpListener> {
+    listen(address, is_shared, set_client_options).with_context(|| refusal(address, what))
+}
+
+fn refusal(address: SocketAddr, what: &str) -> String {
+    format!(
+        "cannot listen on {address} ({what}); is another gateway-server, or GatewayWorker, running there?"
+    )
+}
+
+fn listen(
+    address: SocketAddr,
+    is_shared: bool,
+    set_options: impl FnOnce(&Socket) -> io::Result<()>,
+) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait until the kernel forgets old connections.
     socket.set_reuse_address(true)?;
@@ -36,6 +48,7 @@ fn listen(address: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.set_nonblocking(true)?;
+    set_options(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())

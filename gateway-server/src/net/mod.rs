@@ -3,6 +3,7 @@
 mod acceptor;
 mod attempts;
 mod bind;
+mod client_options;
 pub mod keepalive;
 mod nats_address;
 mod network;
@@ -17,7 +18,8 @@ mod turns;
 
 pub use acceptor::Acceptor;
 pub use attempts::Attempts;
-pub use bind::{BACKLOG, bind_tcp, pause_after_failed_accept};
+pub use bind::{BACKLOG, bind_for_clients, bind_tcp, pause_after_failed_accept};
+pub use client_options::set_client_options;
 pub use nats_address::NatsAddress;
 pub use network::Network;
 pub use peer_address::peer_address;

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use crate::admin;
 use crate::config::{Listener, Settings};
-use crate::net::bind_tcp;
+use crate::net::bind_for_clients;
 use crate::php::RegisterPort;
 
 /// The port in client ids of a server whose register port is a unix socket alone.
@@ -23,7 +23,7 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn bind(settings: &Settings) -> anyhow::Result<Self> {
-        let bind = |one: &Listener| bind_tcp(one.address, settings.reuse_port, one.protocol.name());
+        let bind = |one: &Listener| bind_for_clients(one.address, settings.reuse_port, one.protocol.name());
         let clients = settings.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         let tcp = settings.register.iter().map(|address| RegisterPort::tcp(*address));
         let unix = settings.register_unix.iter().map(|path| RegisterPort::unix(path));
