@@ -10,6 +10,8 @@ use gateway_tests::{done, root};
 
 /// The share by which a figure may differ from what is recorded, in both directions.
 const TOLERANCE: f64 = 0.02;
+/// The same for the figures of a handshake, which depend on how many clients the server finds waiting.
+const TOLERANCE_OF_HANDSHAKES: f64 = 0.04;
 /// The absolute difference that is none: a figure of a few bytes or instructions is rounded to tenths.
 const LEAST: f64 = 0.1;
 
@@ -28,7 +30,7 @@ pub(crate) struct Recorded {
 }
 
 const HEAD: &str = "\
-# What the server costs. `make costs` fails when a figure differs by more than 2 %, be it more or less, and `REWRITE=1 make costs` writes
+# What the server costs. `make costs` fails when a figure differs by more than 2 % (4 % for a handshake), be it more or less, and `REWRITE=1 make costs` writes
 # the file. valgrind counts, so that the figures do not depend on how fast a machine is or what else it does: instructions of the server's
 # own code and its libraries in the profile `costs` of Cargo.toml, without libc's, which differ from machine to machine, and bytes of the
 # heap as they were asked for. The server has one shard. Messages have 64 bytes, and a fan-out goes to 1,000 clients.
@@ -96,7 +98,7 @@ impl Recorded {
         for (name, value) in &figures {
             let recorded = there.get(*name).and_then(toml::Value::as_float);
             let is_same = recorded
-                .is_some_and(|recorded| (value - recorded).abs() <= (recorded * TOLERANCE).max(LEAST));
+                .is_some_and(|recorded| (value - recorded).abs() <= (recorded * tolerance(name)).max(LEAST));
             println!("{name}: {value:.1}, recorded {recorded:?}");
             if !is_same {
                 wrong.push(format!("{name}: {value:.1}, and recorded is {recorded:?}"));
@@ -116,4 +118,8 @@ impl Recorded {
         );
         Ok(())
     }
+}
+
+fn tolerance(name: &str) -> f64 {
+    if name.starts_with("a handshake") { TOLERANCE_OF_HANDSHAKES } else { TOLERANCE }
 }
