@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::server::use_free_ports;
 use crate::{server_binary, soon};
 
 /// What it has found, and its exit code.
@@ -27,13 +28,7 @@ impl Diagnosis {
         let mut command = Command::new(server_binary()?);
         command.args(["doctor", "--json"]);
         prepare(&mut command);
-        let given: Vec<_> =
-            command.as_std().get_args().map(|flag| flag.to_string_lossy().into_owned()).collect();
-        for flag in ["--websocket", "--register"] {
-            if !given.iter().any(|one| one == flag) {
-                command.args([flag, "127.0.0.1:0"]);
-            }
-        }
+        use_free_ports(&mut command);
         let output = soon("the doctor", command.kill_on_drop(true).output()).await??;
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
         let report = serde_json::from_slice(&output.stdout).with_context(|| complaint.clone())?;

@@ -27,6 +27,16 @@ pub struct Server {
     log: Lines<BufReader<ChildStderr>>,
 }
 
+/// Adds free ports for clients and PHP to a command of the server's program, where it names none.
+pub(crate) fn use_free_ports(command: &mut Command) {
+    let given: Vec<_> = command.as_std().get_args().map(|flag| flag.to_string_lossy().into_owned()).collect();
+    for flag in ["--websocket", "--register"] {
+        if !given.iter().any(|one| one == flag) {
+            command.args([flag, "127.0.0.1:0"]);
+        }
+    }
+}
+
 impl Server {
     /// Starts a server with these flags in addition to free ports, and waits until it listens.
     pub async fn start(flags: &[&str]) -> anyhow::Result<Self> {
@@ -46,13 +56,7 @@ impl Server {
     pub async fn start_binary(binary: &Path, prepare: impl FnOnce(&mut Command)) -> anyhow::Result<Self> {
         let mut command = Command::new(binary);
         prepare(&mut command);
-        let given: Vec<_> =
-            command.as_std().get_args().map(|flag| flag.to_string_lossy().into_owned()).collect();
-        for flag in ["--websocket", "--register"] {
-            if !given.iter().any(|one| one == flag) {
-                command.args([flag, "127.0.0.1:0"]);
-            }
-        }
+        use_free_ports(&mut command);
         command.stderr(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().context("starting the server")?;
         let stderr = process.stderr.take().context("the server's log")?;

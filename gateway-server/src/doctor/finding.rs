@@ -9,7 +9,7 @@ pub(super) struct Finding {
     pub(super) check: &'static str,
     pub(super) result: Verdict,
     pub(super) found: String,
-    /// What is to be done; `None` where nothing is.
+    /// The advice for whoever mends it, or `None` if nothing is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) advice: Option<String>,
 }

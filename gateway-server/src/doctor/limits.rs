@@ -49,7 +49,7 @@ pub(super) fn memory(settings: &Settings, running: &Running) -> Finding {
     let bounds = [
         settings.max_outbox_bytes,
         settings.max_unfinished_bytes,
-        // As much again may calls of PHP take.
+        // PHP's calls that have not come whole have a bound of the same size.
         settings.max_unfinished_bytes,
         settings.resume_total_bytes,
         cluster,

@@ -1,4 +1,4 @@
-//! Who is believed about the addresses of clients.
+//! The check of the settings that say which proxies may name the addresses of clients.
 
 use super::finding::Finding;
 use crate::config::Settings;

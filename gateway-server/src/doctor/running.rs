@@ -8,7 +8,7 @@ use super::register::{Login, LoginProblem};
 use crate::admin::cli::{self, Target};
 use crate::config::Settings;
 
-/// What is known of a server that runs.
+/// The answer to whether a server runs, and how it was found.
 pub(super) enum Running {
     /// Its operations port has answered with its status.
     Asked(Box<Value>),

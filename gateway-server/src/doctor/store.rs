@@ -98,7 +98,7 @@ mod tests {
     fn file_systems_are_known_by_their_numbers() {
         let told = |number| kind(number, Path::new("/x")).map(|finding| finding.found);
         assert!(told(0x6969).unwrap().contains("NFS"));
-        // As a machine gives it on which the number has a sign.
+        // Some machines give the number with a sign.
         assert!(told(i64::from(0xFF53_4D42_u32.cast_signed())).unwrap().contains("CIFS"));
         assert!(told(0x0102_1994).unwrap().contains("in memory"));
         assert_eq!(told(0xEF53), None);

@@ -154,7 +154,7 @@ async fn what_was_before_the_page_is_shown() -> anyhow::Result<()> {
         Ok(operator.json("/history").await?["rows"].as_array().is_some_and(|rows| rows.len() > 1))
     })
     .await?;
-    // Whoever asks for something else than a websocket is told of in the log.
+    // The log tells of a request for something else than a websocket.
     let mut stranger = TcpStream::connect(server.websocket).await?;
     stranger.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await?;
 
