@@ -6,7 +6,7 @@ use std::sync::atomic::{Ordering, fence};
 use crossbeam_channel::TrySendError;
 
 use super::command::Command;
-use super::sync::{AtomicBool, Receiver, Semaphore, Sender, Waker, bounded};
+use super::sync::{AtomicBool, Receiver, Semaphore, Sender, Waker, unbounded};
 
 /// Space in the queue is counted in units of this many bytes. Each command takes one unit at least, so the number of commands is
 /// bounded too.
@@ -42,7 +42,8 @@ struct Shared {
 }
 
 pub(super) fn command_queue(waker: Waker) -> (CommandSender, CommandReceiver) {
-    let (sender, receiver) = bounded(UNITS);
+    // The space bounds what is in it. A channel with a bound of its own would take six megabytes from the start.
+    let (sender, receiver) = unbounded();
     let (space, woken) = (Semaphore::new(UNITS), AtomicBool::new(false));
     let shared = Arc::new(Shared { commands: receiver, space, woken, waker });
     (CommandSender { commands: sender, shared: Arc::clone(&shared) }, CommandReceiver { shared })
@@ -55,7 +56,7 @@ impl CommandSender {
         let space = self.shared.space.acquire_many(units).await.map_err(|_| Stopped)?;
         match self.commands.try_send((command, units)) {
             Ok(()) => space.forget(),
-            // The channel has a place for each unit of space, so it is never full here, and both ends have the receiver.
+            // The channel has no bound, and both ends have the receiver.
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Stopped),
         }
         // Either the shard sees the command when it has closed the queue, or this sees that the queue is closed.

@@ -6,7 +6,7 @@ mod real {
     pub(in crate::shard) use std::sync::atomic::AtomicBool;
     pub(in crate::shard) use std::sync::{Mutex, MutexGuard};
 
-    pub(in crate::shard) use crossbeam_channel::{Receiver, Sender, bounded};
+    pub(in crate::shard) use crossbeam_channel::{Receiver, Sender, unbounded};
     pub(in crate::shard) use mio::Waker;
     pub(in crate::shard) use tokio::sync::Semaphore;
 }

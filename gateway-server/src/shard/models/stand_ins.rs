@@ -11,28 +11,23 @@ use shuttle::sync::Condvar;
 pub(in crate::shard) use shuttle::sync::atomic::AtomicBool;
 pub(in crate::shard) use shuttle::sync::{Mutex, MutexGuard};
 
-/// Stands in for crossbeam's sender: a bounded queue, each use of which is one step.
+/// Stands in for crossbeam's sender: a queue, each use of which is one step.
 pub(in crate::shard) struct Sender<T>(Arc<Channel<T>>);
 
 pub(in crate::shard) struct Receiver<T>(Arc<Channel<T>>);
 
 struct Channel<T> {
     queue: Mutex<VecDeque<T>>,
-    capacity: usize,
 }
 
-pub(in crate::shard) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let channel = Arc::new(Channel { queue: Mutex::new(VecDeque::new()), capacity });
+pub(in crate::shard) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    let channel = Arc::new(Channel { queue: Mutex::new(VecDeque::new()) });
     (Sender(Arc::clone(&channel)), Receiver(channel))
 }
 
 impl<T> Sender<T> {
     pub(in crate::shard) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        let mut queue = self.0.queue.lock().unwrap();
-        if queue.len() == self.0.capacity {
-            return Err(TrySendError::Full(message));
-        }
-        queue.push_back(message);
+        self.0.queue.lock().unwrap().push_back(message);
         Ok(())
     }
 }
