@@ -280,6 +280,38 @@ impl Kind for Seconds {
     }
 }
 
+/// A duration with its unit, as `2ms`, of this many milliseconds at most. Zero needs no unit.
+pub(crate) struct Milliseconds(u64);
+
+impl Milliseconds {
+    pub(crate) fn new(most: u64) -> Self {
+        Self(most)
+    }
+}
+
+impl Kind for Milliseconds {
+    type Raw = String;
+    type Value = Duration;
+
+    fn value_name(&self) -> &'static str {
+        "DURATION"
+    }
+
+    fn check(&self, key: &'static str, raw: String, checks: &mut Checks) -> Duration {
+        let number = raw.strip_suffix("ms").or((raw == "0").then_some("0"));
+        match number.map(str::parse) {
+            Some(Ok(milliseconds)) if milliseconds <= self.0 => Duration::from_millis(milliseconds),
+            _ => {
+                checks.refuse(
+                    key,
+                    format!("{raw:?} is not whole milliseconds from 0ms to {}ms, as 2ms", self.0),
+                );
+                Duration::ZERO
+            }
+        }
+    }
+}
+
 /// So many in a second, of what the value's name says; zero is no limit.
 pub(crate) struct PerSecond(&'static str);
 

@@ -71,6 +71,8 @@ fn listener(mut raw: RawListener, websocket: Option<&Listener>, checks: &mut Che
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::system::Secret;
 
@@ -97,6 +99,20 @@ mod tests {
         };
         let keys: Vec<_> = raw.resolve().unwrap_err().iter().map(|invalid| invalid.key).collect();
         assert_eq!(keys, ["ping_interval", "max_message", "log", "register"]);
+    }
+
+    #[test]
+    fn a_duration_has_a_unit_and_a_bound() {
+        let raw = |coalesce: &str| RawConfig { coalesce: Some(coalesce.to_owned()), ..RawConfig::default() };
+        for (text, milliseconds) in [("0", 0), ("0ms", 0), ("2ms", 2), ("1000ms", 1000)] {
+            let settings = raw(text).resolve().unwrap();
+            assert_eq!(settings.listeners[0].coalesce, Duration::from_millis(milliseconds));
+        }
+        for wrong in ["", "2", "2s", "1001ms", "-1ms", "1.5ms", "ms", "2 ms", "99999999999999999999ms"] {
+            let refused = raw(wrong).resolve().unwrap_err().remove(0).to_string();
+            let said = format!("coalesce: {wrong:?} is not whole milliseconds from 0ms to 1000ms, as 2ms");
+            assert_eq!(refused, said);
+        }
     }
 
     #[test]

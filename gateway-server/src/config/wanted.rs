@@ -17,6 +17,9 @@ pub(super) fn instead_of(key: &str, message: &str) -> String {
     let wanted = match expected {
         "a boolean" => "true or false, without quotes".to_owned(),
         "a sequence" => "a list, between brackets".to_owned(),
+        "a string" if value_name(key) == "DURATION" => {
+            "milliseconds, such as \"2ms\", between quotes".to_owned()
+        }
         "a string" | "path string" => "a text, between quotes".to_owned(),
         "socket address" => "an address with its port, such as \"127.0.0.1:8282\", between quotes".to_owned(),
         "IPv4 socket address" => "an IPv4 address with its port, between quotes".to_owned(),
@@ -109,6 +112,11 @@ mod tests {
                 "ping_interval",
                 "invalid type: string \"25s\", expected f64",
                 "it must be a number of seconds, such as 30 or 2.5, and not the string \"25s\"",
+            ),
+            (
+                "coalesce",
+                "invalid type: integer `2`, expected a string",
+                "it must be milliseconds, such as \"2ms\", between quotes, and not the integer 2",
             ),
             (
                 "shards",

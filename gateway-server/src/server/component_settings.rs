@@ -248,6 +248,7 @@ fn listener_limits((listener, port): (&Listener, &u16)) -> ListenerLimits {
         port: *port,
         max_message: listener.max_message,
         outbox_bytes: listener.outbox_bytes,
+        coalesce: listener.coalesce,
         heartbeat: Heartbeat {
             interval: listener.ping_interval,
             not_response_limit: listener.ping_not_response_limit,

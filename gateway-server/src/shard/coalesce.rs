@@ -9,8 +9,10 @@ use super::command::Command;
 use super::origin::Origin;
 use crate::protocol::Encoded;
 
-/// The longest piece that is joined, in bytes. For larger pieces the copy costs more than the writes that it saves.
+/// The longest piece that is joined for few receivers, in bytes. For larger pieces the copy costs more than the writes that it saves.
 const JOINED: usize = 16 << 10;
+/// The longest piece for many: however many they are, it is copied once.
+const JOINED_FOR_MANY: usize = 64 << 10;
 
 /// Joins `frame` with the frames of the commands that follow directly and have the same audience and origin. Gives the joined frame, and the
 /// number of messages in it. Each receiver then costs one piece of a write instead of many. Bytes without framing are not joined, as
@@ -24,11 +26,15 @@ pub(super) fn with_next<I: Iterator<Item = Command>>(
     if frame.is_raw() {
         return (frame, 1);
     }
+    let longest = match to {
+        Audience::All { .. } | Audience::Groups { .. } => JOINED_FOR_MANY,
+        Audience::Connections(_) | Audience::Bound { .. } | Audience::Uids(_) => JOINED,
+    };
     let mut length = frame.websocket.len();
     let mut next = || {
         let next = commands.next_if(|command| match command {
             Command::Deliver { to: other, frame, origin: its_origin } => {
-                length + frame.websocket.len() <= JOINED
+                length + frame.websocket.len() <= longest
                     && !frame.is_raw()
                     && *its_origin == origin
                     && other == to
@@ -120,9 +126,12 @@ mod tests {
 
     #[test]
     fn up_to_a_bound() {
-        let frame = || (to_all(&[]), Bytes::from(vec![b'x'; JOINED / 2]));
-        let large = (to_all(&[]), Bytes::from(vec![b'y'; 3 * JOINED]));
-        let lengths: Vec<_> = joined(vec![frame(), frame(), frame(), large]).iter().map(Bytes::len).collect();
-        assert_eq!(lengths, [JOINED, JOINED / 2, 3 * JOINED]);
+        for (to, bound) in [(to_uid as fn(&str) -> Audience, JOINED), (|_| to_all(&[]), JOINED_FOR_MANY)] {
+            let frame = || (to("x"), Bytes::from(vec![b'x'; bound / 2]));
+            let large = (to("x"), Bytes::from(vec![b'y'; 3 * bound]));
+            let lengths: Vec<_> =
+                joined(vec![frame(), frame(), frame(), large]).iter().map(Bytes::len).collect();
+            assert_eq!(lengths, [bound, bound / 2, 3 * bound]);
+        }
     }
 }

@@ -20,6 +20,8 @@ use crate::protocol::Encoded;
 use crate::protocol::close::{self};
 use crate::system::injected_faults;
 
+/// The number of commands that are taken from the queue at once.
+const AT_ONCE: usize = 32;
 /// The sum of [costs](Command::cost) of the commands that are taken before their frames are written.
 const COMMANDS_IN_A_ROW: usize = 1024;
 /// The bytes of sessions and of changes to them that are merged before the frames of the commands are written.
@@ -31,37 +33,49 @@ impl Shard {
         let concerned = Concerned::by(&command);
         self.for_command(concerned, |shard| shard.obey(command, &mut std::iter::empty().peekable()));
         if self.turn.is_full() {
-            self.write_turn();
+            self.write_slice();
         }
     }
 
-    /// Writes what waits. Gives false if the shard's thread has to be woken, as it sleeps without knowing of a new deadline.
+    /// Writes what waits. Gives false if the shard's thread has to be woken: for the rest of it, or as it sleeps without knowing of a new
+    /// deadline.
     pub(super) fn flush(&mut self) -> bool {
         if self.is_frozen {
             // Everything was written before the shard froze, and its thread looks at all deadlines when it thaws.
             return true;
         }
-        self.write_turn();
-        self.closing.is_empty() && (self.watches_slow || !self.has_slow())
+        self.write_slice();
+        let knows_held_back = self.watches_held_back || !self.turn.holds_back();
+        self.turn.is_empty()
+            && knows_held_back
+            && self.closing.is_empty()
+            && (self.watches_slow || !self.has_slow())
     }
 
-    /// Takes commands from the queue until it is empty or they have cost enough for one turn. Gives whether some may be left.
+    /// Takes commands from the queue until it is empty, they have cost enough for one turn, or one has to wait for the rest of a turn.
+    /// Gives whether some may be left.
     pub(super) fn take_commands(&mut self) -> bool {
-        let mut commands = SmallVec::<[Command; 32]>::new();
+        let mut commands = SmallVec::<[Command; AT_ONCE]>::new();
+        commands.extend(self.postponed.drain(..));
         let mut cost = 0;
         self.clients.merged = 0;
         loop {
-            let left = self.commands.drain(commands.inline_size(), |command| {
-                // After a command that may cost much, the shard looks first whether there is time for more.
-                let is_cheap = command.is_cheap();
-                cost += command.cost();
-                commands.push(command);
-                is_cheap
-            });
-            let mut commands = commands.drain(..).peekable();
-            while let Some(command) = commands.next() {
-                let concerned = Concerned::by(&command);
-                self.for_command(concerned, |shard| shard.obey(command, &mut commands));
+            if self.turn.has_rest() && self.turn.is_full() {
+                self.postponed.extend(commands);
+                return true;
+            }
+            let mut left = true;
+            if commands.is_empty() {
+                left = self.commands.drain(AT_ONCE, |command| {
+                    // After a command that may cost much, the shard looks first whether there is time for more.
+                    let is_cheap = command.is_cheap();
+                    cost += command.cost();
+                    commands.push(command);
+                    is_cheap
+                });
+            }
+            if !self.carry_out(commands.drain(..)) {
+                return true;
             }
             if !left
                 || cost >= COMMANDS_IN_A_ROW
@@ -71,6 +85,21 @@ impl Shard {
                 return left;
             }
         }
+    }
+
+    /// Carries commands out in their order. Gives false if one has to wait for the rest of the turn, and then the others wait behind it.
+    pub(super) fn carry_out(&mut self, commands: impl Iterator<Item = Command>) -> bool {
+        let mut commands = commands.peekable();
+        while let Some(command) = commands.next() {
+            if self.must_wait(&command) {
+                self.postponed.push(command);
+                self.postponed.extend(commands);
+                return false;
+            }
+            let concerned = Concerned::by(&command);
+            self.for_command(concerned, |shard| shard.obey(command, &mut commands));
+        }
+        true
     }
 
     pub(super) fn obey(&mut self, command: Command, next: &mut Peekable<impl Iterator<Item = Command>>) {

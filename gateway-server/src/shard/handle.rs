@@ -148,7 +148,7 @@ impl ShardHandle {
     /// Answers the question, with `None` if it panicked, or gives it back if the lock is taken or commands have to come first.
     fn try_query<T, Q: FnOnce(&Clients) -> T>(&self, question: Q) -> Result<Option<T>, Q> {
         match self.shard.try_lock() {
-            Ok(shard) if shard.is_free() => Ok(panics::contained(|| question(shard.clients()))),
+            Ok(shard) if shard.may_ask() => Ok(panics::contained(|| question(shard.clients()))),
             _ => Err(question),
         }
     }

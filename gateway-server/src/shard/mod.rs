@@ -25,11 +25,14 @@ pub(crate) mod connection_id;
 pub(crate) mod counts;
 pub(crate) mod detached_client;
 mod drain;
+mod due;
 pub(crate) mod event_sink;
 mod execute;
 mod fault;
 pub(crate) mod handle;
 mod heartbeat;
+mod held_back;
+mod hold_back;
 pub(crate) mod identity;
 pub(crate) mod index;
 mod issue_times;
@@ -51,6 +54,7 @@ mod relayed;
 mod resume;
 mod ringing;
 pub(crate) mod session;
+mod slices;
 pub(crate) mod slow_clients;
 mod state;
 mod sync;
@@ -105,6 +109,8 @@ pub struct ListenerLimits {
     /// What may wait for one client before it is sent another message, in bytes of memory: the frames and what it costs to keep
     /// each, 1024 at least. A client for which more waits is closed when the next message comes for it.
     pub outbox_bytes: usize,
+    /// How long a message may wait so that those which follow go out with it in one write. Zero sends at once.
+    pub coalesce: std::time::Duration,
     /// When silent clients are pinged, and when they are closed.
     pub heartbeat: Heartbeat,
     /// How many messages and bytes a second each client may send.

@@ -97,7 +97,9 @@ fn run(poll: &mut Poll, shard: &Mutex<Shard>) {
         }
     }
     // Other threads hold the shard too, so its memory stays, but nothing is done there any more.
-    lock(shard).commands.close();
+    let mut shard = lock(shard);
+    shard.postponed.clear();
+    shard.commands.close();
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
@@ -121,7 +123,7 @@ impl Shard {
         injected_faults::strike("turn");
         let commands_left = self.take_commands();
         self.keep_time(Instant::now());
-        self.write_turn();
+        self.write_slice();
         if memory_reserve::is_short() {
             self.relieve_memory();
             self.write_turn();
@@ -130,7 +132,9 @@ impl Shard {
             return ControlFlow::Break(());
         }
         self.watches_slow = self.has_slow();
+        self.watches_held_back = self.turn.holds_back();
         let is_busy = commands_left
+            || !self.turn.is_empty()
             || !self.read_on.is_empty()
             || !self.restored.is_empty()
             || self.inflating.is_some();
@@ -140,9 +144,12 @@ impl Shard {
     /// Freezes the shard if somebody has asked for it, and gives what its thread then waits with.
     pub(super) fn freeze(&mut self) -> Option<Freezing> {
         let freezing = self.freezing.take()?;
-        // What was written may have closed clients, which are sent something in turn.
-        while !self.turn.is_empty() {
+        // What was written may have closed clients, which are sent something in turn. Commands that were taken before the freeze are
+        // carried out before it.
+        while !self.turn.is_empty() || self.turn.holds_back() || !self.postponed.is_empty() {
             self.write_turn();
+            let postponed = std::mem::take(&mut self.postponed);
+            self.carry_out(postponed.into_iter());
         }
         self.is_frozen = true;
         Some(freezing)
@@ -173,15 +180,16 @@ impl Shard {
     }
 
     /// The time until the next deadline, or `None` if there is none.
-    fn patience(&self) -> Option<Duration> {
+    pub(super) fn patience(&self) -> Option<Duration> {
         let closing = self.closing.front().map(|(at, ..)| *at);
         let looks = self.rounds.iter().map(HeartbeatRounds::deadline);
         let wave = self.drain.as_ref().map(Drain::deadline);
         let slow = self.watches_slow.then_some(self.look_at_slow);
         let untold = self.untold.front().map(|(at, ..)| *at);
         let parked = self.clients.resume.parked.deadline();
-        let next =
-            [closing, wave, self.stop_at, slow, untold, parked].into_iter().chain(looks).flatten().min()?;
+        let held_back = self.turn.held_back().until;
+        let deadlines = [closing, wave, self.stop_at, slow, untold, parked, held_back];
+        let next = deadlines.into_iter().chain(looks).flatten().min()?;
         // The time is rounded up, as poll rounds down to whole milliseconds and would spin through the last one.
         Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
     }

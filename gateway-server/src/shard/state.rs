@@ -10,6 +10,7 @@ use mio::Registry;
 use super::ShardSettings;
 use super::carry::freezing::Freezing;
 use super::clients::Clients;
+use super::command::Command;
 use super::command_queue::CommandReceiver;
 use super::drain::Drain;
 use super::event_sink::EventSink;
@@ -35,6 +36,8 @@ pub(super) struct Shard {
     pub(super) registry: Registry,
     /// The commands that other threads have sent.
     pub(super) commands: CommandReceiver,
+    /// Commands that were taken from the queue and come before the others there, when the rest of the turn is written.
+    pub(super) postponed: Vec<Command>,
     pub(super) clients: Clients,
     /// Is told what the clients do.
     pub(super) events: Box<dyn EventSink>,
@@ -64,6 +67,8 @@ pub(super) struct Shard {
     pub(super) look_at_slow: Instant,
     /// Whether the thread, in its current sleep, wakes up at `look_at_slow`.
     pub(super) watches_slow: bool,
+    /// Whether the thread, in its current sleep, wakes up when the messages that are held back have waited for long enough.
+    pub(super) watches_held_back: bool,
     /// The schedule by which clients are being closed, while the shard stops.
     pub(super) drain: Option<Drain>,
     /// Whether clients that may come back stay while the shard stops, so that another node can fetch them.
@@ -106,6 +111,7 @@ impl Shard {
             settings,
             registry,
             commands,
+            postponed: Vec::new(),
             clients,
             events,
             turn: WriteBatch::default(),
@@ -120,6 +126,7 @@ impl Shard {
             untold: VecDeque::new(),
             look_at_slow: now,
             watches_slow: false,
+            watches_held_back: false,
             drain: None,
             keeps_parked: false,
             stop_at: None,
@@ -132,10 +139,15 @@ impl Shard {
         }
     }
 
-    /// Whether another thread may do work here now: no command waits that has to come first, and the shard is neither frozen nor about to
-    /// end.
+    /// Whether another thread may carry out commands here now: none waits that has to come first, the shard is neither frozen nor about to
+    /// end, and its thread is not in the middle of a turn that it writes in slices.
     pub(super) fn is_free(&self) -> bool {
-        self.commands.is_empty() && self.stop_at.is_none() && !self.is_frozen
+        self.may_ask() && !self.turn.has_rest()
+    }
+
+    /// Whether another thread may ask something here now.
+    pub(super) fn may_ask(&self) -> bool {
+        self.commands.is_empty() && self.postponed.is_empty() && self.stop_at.is_none() && !self.is_frozen
     }
 
     pub(super) fn clients(&self) -> &Clients {

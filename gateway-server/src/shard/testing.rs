@@ -34,6 +34,7 @@ pub(crate) fn settings() -> ShardSettings {
         port: 1,
         max_message: 1 << 20,
         outbox_bytes: 4 << 20,
+        coalesce: Duration::ZERO,
         heartbeat,
         rate: RateLimit::default(),
         resume: ResumeLimits { time: Duration::from_secs(60), messages: 256, bytes: 4 << 20 },
@@ -122,7 +123,7 @@ pub(super) struct TestShard {
     poll: Poll,
     events: Events,
     pub(super) shard: Shard,
-    _outside: CommandSender,
+    pub(super) outside: CommandSender,
 }
 
 impl TestShard {
@@ -139,7 +140,7 @@ impl TestShard {
         let clients = Clients::new(names(), names(), total.into(), resume, None);
         let registry = poll.registry().try_clone().unwrap();
         let shard = Shard::new(registry, commands, settings, sink, clients);
-        Self { poll, events: Events::with_capacity(1024), shard, _outside: outside }
+        Self { poll, events: Events::with_capacity(1024), shard, outside }
     }
 
     /// A client that has read its init message. Its key is the first free one.

@@ -1,10 +1,12 @@
-//! The frames that a shard sends in one turn. A turn is one pass of its poll loop. Each frame stands here once, however many
-//! connections get it.
+//! The frames that a shard sends in one turn. A turn is one pass of its poll loop, or several where one brings so many connections
+//! something that they are written to in slices. Each frame stands here once, however many connections get it.
 
 use std::num::NonZeroU32;
 
 use bytes::Bytes;
 
+use super::due::Due;
+use super::held_back::HeldBack;
 use super::origin::Origin;
 use crate::protocol::{Encoded, Encoding, NonWebsocket};
 
@@ -15,10 +17,18 @@ pub(super) struct WriteBatch {
     frames: Vec<TurnFrame>,
     /// The elements of all linked lists.
     links: Vec<FrameLink>,
-    /// The keys of the connections that get something.
+    /// The keys of the connections that get something and are not due yet.
     touched: Vec<usize>,
-    /// The cost of writing everything, in bytes.
+    /// The connections that are written to next.
+    due: Due,
+    /// The connections that wait for more to come.
+    held_back: HeldBack,
+    /// The cost, in bytes, of writing what was added, since there is a rest that waits for later slices if there is one.
     cost: usize,
+    /// The bytes of the frames that were added, since the same moment.
+    added: usize,
+    /// Whether a rest waits for later slices.
+    has_rest: bool,
 }
 
 /// A frame of a turn.
@@ -104,7 +114,11 @@ impl Default for WriteBatch {
             frames: vec![TurnFrame::new(Bytes::new(), Content::Control, Origin::HERE)],
             links: Vec::new(),
             touched: Vec::new(),
+            due: Due::default(),
+            held_back: HeldBack::default(),
             cost: 0,
+            added: 0,
+            has_rest: false,
         }
     }
 }
@@ -147,6 +161,7 @@ impl WriteBatch {
     }
 
     fn add_content(&mut self, bytes: Bytes, content: Content, origin: Origin) -> FrameRef {
+        self.added += bytes.len();
         self.frames.push(TurnFrame::new(bytes, content, origin));
         FrameRef(self.frames.len() as u32 - 1)
     }
@@ -166,14 +181,48 @@ impl WriteBatch {
         chain.last = link;
     }
 
-    /// Whether no connection gets anything.
+    /// Whether no connection gets anything now.
     pub(super) fn is_empty(&self) -> bool {
-        self.touched.is_empty()
+        self.touched.is_empty() && self.due.is_empty()
     }
 
     /// Whether the batch is to be written before more is added.
     pub(super) fn is_full(&self) -> bool {
-        self.cost >= FULL
+        self.cost >= FULL || (self.has_rest || self.holds_back()) && self.added >= FULL
+    }
+
+    /// Whether connections wait for more to come.
+    pub(super) fn holds_back(&self) -> bool {
+        !self.held_back.is_empty()
+    }
+
+    pub(super) fn held_back(&self) -> &HeldBack {
+        &self.held_back
+    }
+
+    pub(super) fn held_back_mut(&mut self) -> &mut HeldBack {
+        &mut self.held_back
+    }
+
+    /// Makes those due that wait for more to come.
+    pub(super) fn release(&mut self) {
+        let keys = self.held_back.release();
+        self.due.add(keys);
+    }
+
+    /// Whether connections wait for later slices of this turn.
+    pub(super) fn has_rest(&self) -> bool {
+        self.has_rest
+    }
+
+    /// Notes what is left when a slice is written. The frames stay here until the last connection has got its own, so what is added
+    /// meanwhile is bounded.
+    pub(super) fn leave_rest(&mut self) {
+        let had_rest = self.has_rest;
+        self.has_rest = !self.is_empty();
+        if self.has_rest && !had_rest {
+            (self.cost, self.added) = (0, 0);
+        }
     }
 
     /// The number of links for which there is memory.
@@ -182,8 +231,19 @@ impl WriteBatch {
         self.links.capacity()
     }
 
+    /// Takes the keys of the connections that get something and are not due yet, sorted.
     pub(super) fn take_touched(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.touched)
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        // A key stands here twice if its connection has got something anew, such as a new client whose key another one left in this
+        // turn. Then io_uring would send that twice.
+        touched.dedup();
+        touched
+    }
+
+    /// The connections that are written to next.
+    pub(super) fn due(&mut self) -> &mut Due {
+        &mut self.due
     }
 
     pub(super) fn frames(&self, chain: FrameList) -> impl Iterator<Item = &Bytes> {
@@ -222,12 +282,12 @@ impl WriteBatch {
     }
 
     /// Empties the batch after everything was written or dropped.
-    pub(super) fn end(&mut self, mut touched: Vec<usize>) {
-        touched.clear();
-        self.touched = touched;
+    pub(super) fn end(&mut self) {
+        self.touched = std::mem::take(&mut self.due).into_keys();
+        self.touched.clear();
         self.frames.truncate(1);
         self.links.clear();
-        self.cost = 0;
+        (self.cost, self.added, self.has_rest) = (0, 0, false);
         self.touched.shrink_to(KEPT);
         self.frames.shrink_to(KEPT);
         self.links.shrink_to(KEPT);
@@ -257,9 +317,8 @@ mod tests {
             (text(one).as_str(), text(two).as_str(), text(FrameList::EMPTY).as_str()),
             ("aca", "ab", "")
         );
-        let touched = turn.take_touched();
-        assert_eq!(touched, [1, 2, 3]);
-        turn.end(touched);
+        assert_eq!(turn.take_touched(), [1, 2, 3]);
+        turn.end();
         assert_eq!(turn.frames(one).count(), 0);
     }
 }

@@ -14,7 +14,6 @@ use super::backlog::Backlog;
 use super::clients::Clients;
 use super::connection::{Connection, Phase};
 use super::outbox::{is_pong, write_one, write_some};
-use super::panics;
 use super::ringing::Rung;
 use super::state::Shard;
 use super::tls::TlsSocket;
@@ -35,29 +34,8 @@ impl Shard {
         self.turn.link(key, &mut self.clients.connections[key].pending, frame);
     }
 
-    /// Writes to each client, once, what the turn has brought it.
-    pub(super) fn write_turn(&mut self) {
-        panics::or_end("the writing of a turn", || self.write_whole_turn());
-    }
-
-    fn write_whole_turn(&mut self) {
-        let mut touched = self.turn.take_touched();
-        // Records and sockets are visited in the order in which they lie in memory, which is faster for many clients.
-        touched.sort_unstable();
-        // A key stands here twice if its connection has got something anew, such as a new client whose key another one left in this
-        // turn. Then io_uring would send that twice.
-        touched.dedup();
-        for keys in touched.chunks(uring::AT_ONCE) {
-            self.write_some_of_turn(keys);
-        }
-        self.clients.resume.end_turn(&mut self.turn);
-        self.turn.end(touched);
-        self.make_room();
-        self.make_room_for_kept();
-    }
-
     /// Writes to some clients, through io_uring where it is there and worthwhile.
-    fn write_some_of_turn(&mut self, keys: &[usize]) {
+    pub(super) fn write_some_of_turn(&mut self, keys: &[usize]) {
         let mut plain: SmallVec<[usize; uring::AT_ONCE]> = SmallVec::new();
         let mut secured: SmallVec<[usize; uring::AT_ONCE]> = SmallVec::new();
         let mut rung: SmallVec<[Rung; uring::AT_ONCE]> = SmallVec::new();
@@ -106,11 +84,15 @@ impl Shard {
             return false;
         };
         let is_all = self.turn.only_frame(connection.pending).is_some_and(|frame| frame.len() == sent);
-        let is_usual = connection.phase == Phase::Open && !connection.encoding.is_gateway2();
-        if !is_all || !is_usual || connection.is_tls && connection.has_sealed() {
+        if !is_all || connection.phase != Phase::Open || connection.is_tls && connection.has_sealed() {
             return false;
         }
-        connection.pending = FrameList::EMPTY;
+        let chain = std::mem::replace(&mut connection.pending, FrameList::EMPTY);
+        if connection.encoding.is_gateway2() {
+            let limits = &self.settings.listeners[usize::from(connection.listener)].resume;
+            // It is refused only for a client that is parked.
+            self.clients.resume.keep(key, &mut self.turn, chain, limits);
+        }
         self.clients.counts.bytes_out += sent as u64;
         true
     }

@@ -1,5 +1,7 @@
 //! Clients that speak plain text lines or frames instead of websocket, beside clients that do.
 
+use std::time::{Duration, Instant};
+
 use gateway_tests::{Client, PhpPeer, PlainClient, Server, WorkerPeer, greeted};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::Order;
@@ -106,6 +108,49 @@ async fn a_stop_ends_their_connections() -> anyhow::Result<()> {
     drop(line);
     assert!(server.exit().await?.success());
     Ok(())
+}
+
+#[tokio::test]
+async fn messages_wait_for_others_on_a_listener_that_coalesces_and_on_no_other() -> anyhow::Result<()> {
+    const COALESCE: Duration = Duration::from_millis(300);
+    let file = tempfile::NamedTempFile::new()?;
+    let settings = r#"
+        coalesce = "300ms"
+
+        [[listener]]
+        protocol = "text"
+        address = "127.0.0.1:0"
+        coalesce = "0"
+    "#;
+    std::fs::write(file.path(), settings)?;
+    let path = file.path().to_str().unwrap_or_default();
+    let server = Server::start(&["--config", path]).await?;
+    let mut php = PhpPeer::connect(server.register[0]).await?;
+    let mut tab = Client::connect(server.websocket).await?;
+    let mut line = PlainClient::connect(server.listeners[0]).await?;
+    let id = greeted(line.line().await?.as_bytes())?;
+
+    let sent = Instant::now();
+    for number in 0..50 {
+        php.send_to_all(&format!("push {number}")).await?;
+    }
+    // However slow this machine is, nothing comes earlier. What comes on the other listener waits for nothing, which is seen where
+    // the machine is not that slow.
+    assert_eq!(line.line().await?, "push 0");
+    let other_took = sent.elapsed();
+    assert_eq!(tab.text().await?, "push 0");
+    assert!(sent.elapsed() >= COALESCE && other_took < sent.elapsed());
+    for number in 1..50 {
+        let expected = format!("push {number}");
+        assert_eq!((tab.text().await?, line.line().await?), (expected.as_str().into(), expected));
+    }
+    // A close comes behind what waits.
+    php.order(Order::SendToClient { client: tab.id, message: text("a"), raw: false }).await?;
+    php.order(Order::Close { client: tab.id, last: Some(text("b")) }).await?;
+    php.order(Order::Close { client: id, last: None }).await?;
+    assert_eq!((tab.text().await?, tab.text().await?), ("a".into(), "b".into()));
+    tab.closed().await?;
+    line.ended().await
 }
 
 #[tokio::test]
