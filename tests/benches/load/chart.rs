@@ -147,6 +147,10 @@ fn class(contender: Contender) -> &'static str {
         // These stand in no row with the plain loop.
         Contender::SocketIo => "io",
         Contender::GatewayWorker => "original",
-        Contender::Gateway2 | Contender::Store | Contender::BehindNginx | Contender::BehindCaddy => "other",
+        Contender::Gateway2
+        | Contender::Store
+        | Contender::Coalesce
+        | Contender::BehindNginx
+        | Contender::BehindCaddy => "other",
     }
 }

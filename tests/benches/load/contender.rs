@@ -21,6 +21,8 @@ pub(crate) enum Contender {
     Gateway2,
     /// Our server with a store for messages to users who are not there.
     Store,
+    /// Our server with messages that wait for those which follow, for [`COALESCE`].
+    Coalesce,
     Plain,
     /// The plain loop with its sends through io_uring.
     Ring,
@@ -49,11 +51,15 @@ pub(crate) enum Mode {
 /// How often clients are pinged where they are; it is our server's usual interval.
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(25);
 
+/// How long messages wait for others where they do.
+const COALESCE: &str = "2ms";
+
 impl Contender {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Ours,
         Self::Gateway2,
         Self::Store,
+        Self::Coalesce,
         Self::Plain,
         Self::Ring,
         Self::UWebSockets,
@@ -70,6 +76,7 @@ impl Contender {
             Self::Ours => "gateway-server",
             Self::Gateway2 => "gateway-server, gateway.2",
             Self::Store => "gateway-server, store",
+            Self::Coalesce => "gateway-server, coalesce",
             Self::Plain => "plain send loop",
             Self::Ring => "plain io_uring loop",
             Self::UWebSockets => "uWebSockets",
@@ -90,7 +97,7 @@ impl Contender {
                 .then(|| format!("{variable} names no node_modules with {name}: scripts/bench-peers gets it"))
         };
         match self {
-            Self::Ours | Self::Gateway2 | Self::Store | Self::Plain => None,
+            Self::Ours | Self::Gateway2 | Self::Store | Self::Coalesce | Self::Plain => None,
             Self::Ring => ring::missing(),
             Self::SocketIo => {
                 module("SOCKET_IO_PATH", "socket.io").or_else(|| module("SOCKET_IO_PATH", "socket.io-client"))
@@ -143,7 +150,7 @@ impl Contender {
     }
 
     pub(crate) fn is_ours(self) -> bool {
-        self.is_proxied() || matches!(self, Self::Ours | Self::Gateway2 | Self::Store)
+        self.is_proxied() || matches!(self, Self::Ours | Self::Gateway2 | Self::Store | Self::Coalesce)
     }
 
     /// True if the server sends a client's messages back.
@@ -177,6 +184,7 @@ impl Contender {
             Self::BehindNginx | Self::BehindCaddy => ours(cores, &[])?,
             Self::Gateway2 => ours(cores, &["--operations", "127.0.0.1:0"])?,
             Self::Store => ours(cores, &["--store", &in_folder("store")?])?,
+            Self::Coalesce => ours(cores, &["--coalesce", COALESCE])?,
             Self::SocketIo => node("bench_socket_io.js", "SOCKET_IO_PATH"),
             Self::GatewayWorker => return self.start_original(cores).await,
             Self::Plain | Self::Ring => {

@@ -40,13 +40,16 @@ impl Plan {
                 run(on_shared_cores(1000, FAN_OUTS.to_vec()), 5, 200),
                 run(own(1000, vec![Part::Unicast { size: 64, in_flight: 64 }]), 5, 200),
                 run(own(10_000, vec![Part::Idle, Part::Gone]), 1, 0),
+                // A message to 10,000 takes a while, and how many are joined into one write differs from one to the next, so a round has
+                // to be longer than elsewhere for a ratio of a few per cent.
                 run(
                     beside_gateway2(10_000, [[Part::Idle].as_slice(), &FAN_OUTS, &[COME_BACK]].concat()),
-                    5,
-                    250,
+                    7,
+                    2000,
                 ),
                 run(beside_store(1000, false, FAN_OUTS.to_vec()), 5, 250),
                 run(beside_store(1000, true, vec![Part::Unicast { size: 64, in_flight: 64 }]), 5, 250),
+                run(beside_coalescing(100, vec![Part::Paced { messages_a_second: 1000 }]), 7, 500),
                 run(Kind::Churn(Beginning::Plain), 3, 1500),
                 run(with_tls(1000, FAN_OUTS.to_vec()), 5, 200),
                 run(with_tls(5000, vec![Part::Idle]), 3, 0),
@@ -74,6 +77,7 @@ impl Plan {
                 run(beside_gateway2(10_000, vec![Part::Idle, FAN_OUTS[0], FAN_OUTS[2], COME_BACK])),
                 run(beside_store(1000, false, vec![FAN_OUTS[0], FAN_OUTS[2]])),
                 run(beside_store(1000, true, vec![Part::Unicast { size: 64, in_flight: 64 }])),
+                run(beside_coalescing(100, vec![Part::Paced { messages_a_second: 1000 }])),
                 run(Kind::Churn(Beginning::Plain)),
                 run(with_tls(1000, FAN_OUTS.to_vec())),
                 run(with_tls(5000, vec![Part::Idle])),
@@ -116,4 +120,9 @@ fn beside_gateway2(clients: usize, parts: Vec<Part>) -> Kind {
 /// A scenario with a server that has a store and one that has none, in turns.
 fn beside_store(clients: usize, own_topics: bool, parts: Vec<Part>) -> Kind {
     Kind::Session(Session { own_topics, beside: Some(Contender::Store), ..Session::of(clients, parts) })
+}
+
+/// A scenario in which messages wait for those that follow, and one in which they do not, in turns.
+fn beside_coalescing(clients: usize, parts: Vec<Part>) -> Kind {
+    Kind::Session(Session { beside: Some(Contender::Coalesce), ..Session::of(clients, parts) })
 }

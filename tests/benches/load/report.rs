@@ -11,7 +11,7 @@ use crate::results::{Results, Row, Unit, thousands};
 const BEGIN: &str = "<!-- What `make bench` writes begins here -->";
 const END: &str = "<!-- What `make bench` writes ends here -->";
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "",
     "per second",
     "÷ plain loop",
@@ -20,6 +20,7 @@ const COLUMNS: [&str; 16] = [
     "÷ plain loop",
     "÷ without gateway.2",
     "÷ without a store",
+    "÷ without coalesce",
     "a second a core",
     "segments each",
     "server busy",
@@ -159,6 +160,7 @@ fn cells(row: &Row, contender: Contender) -> [String; COLUMNS.len()] {
         rate_only(to_plain(|figures| figures.cpu)),
         beside(Contender::Gateway2),
         beside(Contender::Store),
+        beside(Contender::Coalesce),
         figures.segments.map_or(String::new(), |_| thousands(1e6 / figures.cpu)),
         figures.segments.map_or(String::new(), |segments| format!("{segments:.2}")),
         rate_only(format!("{:.0} %", figures.server_load * 100.0)),

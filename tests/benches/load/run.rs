@@ -85,7 +85,7 @@ impl Run {
             | Kind::Churn(Beginning::Tls | Beginning::Resumed) => contender.speaks_tls(),
             Kind::Session(Session { mode: Mode::Pinging, .. }) => contender.pings(),
             _ if contender.is_proxied() => false,
-            _ if matches!(contender, Contender::Gateway2 | Contender::Store) => false,
+            _ if matches!(contender, Contender::Gateway2 | Contender::Store | Contender::Coalesce) => false,
             Kind::Session(Session { clients, own_topics, .. }) if contender == Contender::GatewayWorker => {
                 !own_topics && *clients <= SELECT
             }

@@ -139,6 +139,7 @@ impl Session {
         match self.beside {
             None => "",
             Some(Contender::Store) => ", with and without a store",
+            Some(Contender::Coalesce) => ", with and without coalesce",
             Some(_) => ", with and without gateway.2",
         }
     }
