@@ -7,6 +7,8 @@
 #                      runs one file of it. The others: test-server-slow (the server too, but waits for minutes), test-faults, test-fuzz,
 #                      test-php (the extension), test-originals (GatewayWorker's sources), test-yii2 (its sources), test-browser,
 #                      test-cluster (NATS), test-clients (other websocket clients), test-machine (root), test-documents
+#   make sources       get by git the sources of Yii 2, GatewayWorker and others that no package registry has, into target/sources, where
+#                      all tests find them from then on
 #   make costs         instructions and bytes of the server's hot ways, held against tests/tests/costs/recorded.toml within 2 %;
 #                      REWRITE=1 make costs writes that file, which says in a commit what the change costs
 #   make deny          licences, sources and known flaws of all dependencies
@@ -50,7 +52,7 @@ PHP_TESTS := test-php test-originals test-yii2 test-browser test-cluster test-cl
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test $(SERVER_TESTS) $(PHP_TESTS) setup-build quick costs deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build docs sbom deb pecl pie-binaries check clean
+.PHONY: demo test sources $(SERVER_TESTS) $(PHP_TESTS) setup-build quick costs deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build docs sbom deb pecl pie-binaries check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
 demo build adversaries autobahn test-install bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask deb: \
@@ -78,6 +80,9 @@ test:
 	@scripts/setup roots || true
 	@scripts/test
 
+sources:
+	@scripts/sources fetch
+
 quick:
 	@scripts/quick
 
@@ -87,7 +92,7 @@ $(SERVER_TESTS):
 
 $(PHP_TESTS):
 	$(CARGO) build --quiet --locked -p gateway-server -p gateway-php
-	$(CARGO) test --locked -p gateway-tests --test $(subst -,_,$(@:test-%=%)) $(ARGS)
+	@eval "$$(scripts/sources env)"; set -x; $(CARGO) test --locked -p gateway-tests --test $(subst -,_,$(@:test-%=%)) $(ARGS)
 
 costs:
 	@scripts/setup costs || true

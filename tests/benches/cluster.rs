@@ -47,8 +47,8 @@ async fn main() -> anyhow::Result<()> {
     words.retain(|word| word != SPREAD);
     let theirs = match OriginalStack::missing() {
         None => true,
-        Some(variable) => {
-            println!("{variable} does not name GatewayWorker's sources: ours alone");
+        Some(reason) => {
+            println!("ours alone, without GatewayWorker: {reason}");
             false
         }
     };

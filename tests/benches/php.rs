@@ -40,8 +40,8 @@ async fn main() -> anyhow::Result<()> {
     let server = Server::start(&[]).await?;
     let original = match OriginalStack::missing() {
         None => Some(OriginalStack::start().await?),
-        Some(variable) => {
-            println!("{variable} does not name the original's sources: the extension alone");
+        Some(reason) => {
+            println!("the extension alone, without the original: {reason}");
             None
         }
     };

@@ -97,8 +97,8 @@ async fn main() -> anyhow::Result<()> {
     let sides = match OriginalStack::missing() {
         _ if is_alone => &Side::ALL[..1],
         None => &Side::ALL[..],
-        Some(variable) => {
-            println!("{variable} does not name GatewayWorker's sources: our runner alone");
+        Some(reason) => {
+            println!("our runner alone, without GatewayWorker: {reason}");
             &Side::ALL[..1]
         }
     };

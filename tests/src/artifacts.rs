@@ -56,6 +56,16 @@ pub async fn fetched(script: &str) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
+/// Gives the reason for which a test is skipped that takes the sources that these environment variables name, where some are unset.
+pub(crate) fn unset_sources(variables: &[&str]) -> Option<String> {
+    let unset: Vec<_> = variables
+        .iter()
+        .copied()
+        .filter(|name| std::env::var_os(name).is_none_or(|path| path.is_empty()))
+        .collect();
+    (!unset.is_empty()).then(|| format!("nothing names its sources: {} unset", unset.join(", ")))
+}
+
 /// Tells the person who runs the tests that a test did nothing, and why. It writes to the real stderr, since the test runner
 /// hides what passing tests print with `eprintln!`.
 pub fn skip(test: &str, reason: &str) {

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
+use crate::artifacts::unset_sources;
 use crate::process_group::ProcessGroup;
 use crate::root;
 
@@ -22,9 +23,9 @@ impl ChatWorkers {
     /// The number of workers that the start file of workerman-chat asks for.
     pub const COUNT: usize = 4;
 
-    /// Gives the first environment variable with a path of sources that is not set, if there is one.
-    pub fn missing() -> Option<&'static str> {
-        SOURCES.into_iter().find(|name| std::env::var_os(name).is_none())
+    /// Gives the reason why it cannot be started, where the paths of its sources are not set.
+    pub fn missing() -> Option<String> {
+        unset_sources(&SOURCES)
     }
 
     /// Starts the workers. They look for the register at 127.0.0.1:1236, which is written in their code.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::artifacts::unset_sources;
 use crate::original_role::{Roles, events};
 use crate::process_group::ProcessGroup;
 use crate::{Client, eventually, free_port};
@@ -22,9 +23,9 @@ pub struct OriginalStack {
 }
 
 impl OriginalStack {
-    /// Gives the first of these environment variables that is not set, if there is one.
-    pub fn missing() -> Option<&'static str> {
-        SOURCES.into_iter().find(|name| std::env::var_os(name).is_none())
+    /// Gives the reason why it cannot be started, where the paths of its sources are not set.
+    pub fn missing() -> Option<String> {
+        unset_sources(&SOURCES)
     }
 
     /// Starts it with one worker, which tells each client its client id, and waits until it serves.

@@ -108,7 +108,7 @@ impl Contender {
                 "neither installed (libnginx-mod-nchan) nor in NGINX_PATH: scripts/bench-peers gets it"
                     .to_owned()
             }),
-            Self::GatewayWorker => OriginalStack::missing().map(|name| format!("{name} names no sources")),
+            Self::GatewayWorker => OriginalStack::missing(),
             Self::BehindNginx => Nginx::find().is_none().then(|| {
                 "nginx is neither installed nor in NGINX_PATH: scripts/bench-peers gets it".to_owned()
             }),

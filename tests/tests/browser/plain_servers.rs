@@ -20,8 +20,8 @@ async fn failed_attempts(stage: &Stage, address: SocketAddr, options: &str) -> a
 #[tokio::test]
 async fn a_page_of_gatewayworker_itself_has_failed_attempts_twice_at_most() -> anyhow::Result<()> {
     const TEST: &str = "a_page_of_gatewayworker_itself_has_failed_attempts_twice_at_most";
-    if let Some(variable) = OriginalStack::missing() {
-        skip(TEST, &format!("{variable} is not set"));
+    if let Some(reason) = OriginalStack::missing() {
+        skip(TEST, &reason);
         return Ok(());
     }
     let stage = Stage::set(&[]).await?;

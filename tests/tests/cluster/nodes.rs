@@ -588,8 +588,8 @@ async fn php_is_told_who_has_not_answered() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_classes_of_gatewayworker_reach_all_nodes() -> anyhow::Result<()> {
     let test = "the_classes_of_gatewayworker_reach_all_nodes";
-    if let Some(variable) = OriginalStack::missing() {
-        skip(test, &format!("{variable} does not name its sources"));
+    if let Some(reason) = OriginalStack::missing() {
+        skip(test, &reason);
         return Ok(());
     }
     let Some(mut nodes) = Nodes::start(test, 2, &["--events", "workers"]).await? else { return Ok(()) };

@@ -6,4 +6,5 @@ mod figures;
 mod monitoring;
 mod pages;
 mod site;
+mod sources;
 mod workflows;

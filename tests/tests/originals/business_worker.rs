@@ -16,8 +16,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 fn is_missing(test: &str) -> bool {
     let missing = OriginalStack::missing();
-    if let Some(variable) = missing {
-        skip(test, &format!("{variable} does not name its sources"));
+    if let Some(reason) = &missing {
+        skip(test, reason);
     }
     missing.is_some()
 }

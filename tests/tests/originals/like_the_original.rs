@@ -70,8 +70,7 @@ async fn the_extension_gives_what_the_original_gives() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_original_client_gives_the_same_on_our_server() -> anyhow::Result<()> {
-    if let Some(variable) = OriginalStack::missing() {
-        let reason = format!("{variable} does not name its sources");
+    if let Some(reason) = OriginalStack::missing() {
         skip("the_original_client_gives_the_same_on_our_server", &reason);
         return Ok(());
     }
@@ -91,8 +90,7 @@ async fn the_original_client_gives_the_same_on_our_server() -> anyhow::Result<()
 
 #[tokio::test]
 async fn the_class_of_gatewayworker_itself_gives_the_same_on_our_server() -> anyhow::Result<()> {
-    if let Some(variable) = OriginalStack::missing() {
-        let reason = format!("{variable} does not name its sources");
+    if let Some(reason) = OriginalStack::missing() {
         skip("the_class_of_gatewayworker_itself_gives_the_same_on_our_server", &reason);
         return Ok(());
     }
@@ -112,8 +110,7 @@ async fn the_class_of_gatewayworker_itself_gives_the_same_on_our_server() -> any
 
 #[tokio::test]
 async fn a_file_of_the_original_client_is_what_runs_beside_the_extension() -> anyhow::Result<()> {
-    if let Some(variable) = OriginalStack::missing() {
-        let reason = format!("{variable} does not name its sources");
+    if let Some(reason) = OriginalStack::missing() {
         skip("a_file_of_the_original_client_is_what_runs_beside_the_extension", &reason);
         return Ok(());
     }
@@ -144,8 +141,7 @@ async fn a_file_of_the_original_client_is_what_runs_beside_the_extension() -> an
 
 #[tokio::test]
 async fn the_extension_gives_the_same_on_the_originals_gateway() -> anyhow::Result<()> {
-    if let Some(variable) = OriginalStack::missing() {
-        let reason = format!("{variable} does not name its sources");
+    if let Some(reason) = OriginalStack::missing() {
         skip("the_extension_gives_the_same_on_the_originals_gateway", &reason);
         return Ok(());
     }
@@ -230,9 +226,9 @@ async fn an_array_is_sent_as_the_json_that_the_original_makes_of_it() -> anyhow:
     let ours = arrays(extension, server.websocket, server.register[0]).await?;
     assert_eq!(ours.last().map(String::as_str), Some(r#"{"type":"bye"}"#));
     assert!(ours.contains(&r#"{"7":"seven"}"#.to_owned()), "{ours:?}");
-    if let Some(variable) = OriginalStack::missing() {
+    if let Some(reason) = OriginalStack::missing() {
         let test = "an_array_is_sent_as_the_json_that_the_original_makes_of_it";
-        skip(test, &format!("{variable} does not name its sources"));
+        skip(test, &reason);
         return Ok(());
     }
     let autoload = root().join("tests/php/gatewayworker/autoload.php");
@@ -254,8 +250,8 @@ async fn an_array_is_sent_as_the_json_that_the_original_makes_of_it() -> anyhow:
 
 #[tokio::test]
 async fn the_original_gives_what_was_recorded_of_it() -> anyhow::Result<()> {
-    if let Some(variable) = OriginalStack::missing() {
-        skip("the_original_gives_what_was_recorded_of_it", &format!("{variable} does not name its sources"));
+    if let Some(reason) = OriginalStack::missing() {
+        skip("the_original_gives_what_was_recorded_of_it", &reason);
         return Ok(());
     }
     let original = original_transcript().await?;

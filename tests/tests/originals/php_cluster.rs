@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 /// Gives whether the original's sources are missing; the test is then reported as skipped.
 fn is_skipped(test: &str) -> bool {
     let missing = OriginalStack::missing();
-    if let Some(variable) = missing {
-        skip(test, &format!("{variable} does not name its sources"));
+    if let Some(reason) = &missing {
+        skip(test, reason);
     }
     missing.is_some()
 }

@@ -16,8 +16,8 @@ async fn ask(client: &mut Client, message: &str) -> anyhow::Result<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn business_workers_notice_no_upgrade() -> anyhow::Result<()> {
-    if let Some(variable) = OriginalStack::missing() {
-        skip("business_workers_notice_no_upgrade", &format!("{variable} does not name its sources"));
+    if let Some(reason) = OriginalStack::missing() {
+        skip("business_workers_notice_no_upgrade", &reason);
         return Ok(());
     }
     let mut server = Server::start(&["--shards", "2", "--operations", "127.0.0.1:0"]).await?;

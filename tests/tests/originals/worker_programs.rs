@@ -89,8 +89,8 @@ async fn same_everywhere(
     let runner = start(&mut server, events.clone(), options).await?;
     let without_workerman = play(server.websocket).await?;
     drop((runner, server));
-    if let Some(variable) = OriginalStack::missing() {
-        skip(test, &format!("{variable} does not name its sources"));
+    if let Some(reason) = OriginalStack::missing() {
+        skip(test, &reason);
         return Ok(without_workerman);
     }
     let folder = tempfile::tempdir()?;

@@ -9,8 +9,8 @@ use gateway_tests::{ChatWorkers, Chatter, OriginalStack, Server, WorkerRunner, o
 #[test]
 fn chat_rooms_of_unmodified_workerman_chat() -> anyhow::Result<()> {
     let test = "chat_rooms_of_unmodified_workerman_chat";
-    if let Some(variable) = ChatWorkers::missing() {
-        skip(test, &format!("{variable} does not name its sources"));
+    if let Some(reason) = ChatWorkers::missing() {
+        skip(test, &reason);
         return Ok(());
     }
     on_default_ports(test, async || {
@@ -40,8 +40,8 @@ async fn chat_rooms_of_unmodified_workerman_chat_on_the_runner() -> anyhow::Resu
     }
     let heard = talk(server.websocket).await?;
     drop((runner, server));
-    if let Some(variable) = OriginalStack::missing() {
-        skip(test, &format!("{variable} does not name its sources"));
+    if let Some(reason) = OriginalStack::missing() {
+        skip(test, &reason);
         return Ok(());
     }
     let serves = async |websocket| match Chatter::connect(websocket).await {

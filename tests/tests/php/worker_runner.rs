@@ -102,8 +102,8 @@ async fn answers_on_both(test: &str, code: &str, message: &str, expected: Value)
     let mut client = Client::connect(server.websocket).await?;
     assert_eq!(ask(&mut client, message).await?, expected);
     drop((runner, server));
-    if let Some(variable) = OriginalStack::missing() {
-        skip(test, &format!("{variable} does not name its sources"));
+    if let Some(reason) = OriginalStack::missing() {
+        skip(test, &reason);
         return Ok(());
     }
     let stack = OriginalStack::start_with(events, 1).await?;

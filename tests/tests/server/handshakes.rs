@@ -134,8 +134,8 @@ async fn each_is_served_or_told_why_not() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn what_gatewayworker_serves_is_served() -> anyhow::Result<()> {
-    if let Some(variable) = OriginalStack::missing() {
-        skip("what_gatewayworker_serves_is_served", &format!("{variable} does not name its sources"));
+    if let Some(reason) = OriginalStack::missing() {
+        skip("what_gatewayworker_serves_is_served", &reason);
         return Ok(());
     }
     let stack = OriginalStack::start().await?;
