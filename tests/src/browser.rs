@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use fantoccini::error::CmdError;
-use fantoccini::wd::{TimeoutConfiguration, WindowHandle};
+use fantoccini::wd::{TimeoutConfiguration, WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -99,6 +99,17 @@ impl Tab {
         self.driven(self.session.execute(script, arguments)).await
     }
 
+    /// Runs a command of the browser's own protocol for developers, which can set what a page sees of its device.
+    pub async fn developer_command(&self, name: &'static str, parameters: Value) -> anyhow::Result<()> {
+        self.driven(async { self.session.issue_cmd(DeveloperCommand { name, parameters }).await.map(drop) })
+            .await
+    }
+
+    /// Gives a picture of what the window shows, as PNG.
+    pub async fn screenshot(&self) -> anyhow::Result<Vec<u8>> {
+        self.driven(self.session.screenshot()).await
+    }
+
     /// Gives the texts of all elements that match.
     pub async fn texts(&self, selector: &str) -> anyhow::Result<Vec<String>> {
         let script = "return Array.from(document.querySelectorAll(arguments[0]), (each) => each.textContent)";
@@ -115,6 +126,11 @@ impl Tab {
     pub async fn attribute(&self, selector: &str, name: &str) -> anyhow::Result<Option<String>> {
         let script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1])";
         Ok(serde_json::from_value(self.script(script, vec![selector.into(), name.into()]).await?)?)
+    }
+
+    /// Opens another page in this tab.
+    pub async fn go(&self, url: &str) -> anyhow::Result<()> {
+        self.driven(self.session.goto(url)).await
     }
 
     pub async fn choose(&self, selector: &str, label: &str) -> anyhow::Result<()> {
@@ -163,6 +179,24 @@ impl Tab {
             command.await
         };
         Ok(soon("the browser's answer", command).await??)
+    }
+}
+
+/// A command of the Chrome DevTools protocol, which chromedriver hands on.
+#[derive(Debug)]
+struct DeveloperCommand {
+    name: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for DeveloperCommand {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        let body = json!({ "cmd": self.name, "params": self.parameters });
+        (http::Method::POST, Some(body.to_string()))
     }
 }
 

@@ -8,6 +8,7 @@ mod dashboard;
 mod demo_in_browser;
 mod inbox;
 mod ipv6;
+mod pictures;
 mod plain_servers;
 mod readme;
 mod recipes;

@@ -3,5 +3,6 @@
 
 mod actions;
 mod coming_back;
+mod pictures;
 mod quick_start;
 mod widget;

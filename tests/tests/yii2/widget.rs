@@ -70,7 +70,7 @@ impl Stage {
     }
 
     /// Sends a comment to alice, as soon as she has a connection.
-    async fn push(&self, text: &str) -> anyhow::Result<()> {
+    pub(super) async fn push(&self, text: &str) -> anyhow::Result<()> {
         let message = json!({"type": "comment", "text": text}).to_string();
         eventually("a push to alice", "Sent to 1 client.".to_owned(), async || {
             Ok(self.yii(&["gateway/send", &message, "--uid=1", "--json"]).await?.0)

@@ -23,6 +23,10 @@ return [
         '@PushGateway/Yii2' => dirname(__DIR__, 3) . '/yii2/src',
     ],
     'bootstrap' => ['log'],
+    // The page and the widget on it speak the language that the browser asks for.
+    'on beforeRequest' => static function () {
+        Yii::$app->language = Yii::$app->request->getPreferredLanguage(['en-US', 'zh-CN']);
+    },
     'components' => [
         'gateway' => require __DIR__ . '/gateway.php',
         'request' => [

@@ -2,11 +2,14 @@
 
 declare(strict_types=1);
 
+use app\assets\LiveAsset;
 use yii\helpers\Html;
 
 /** @var yii\web\View $this */
 /** @var string $content */
 
+LiveAsset::register($this);
+$this->registerMetaTag(['name' => 'viewport', 'content' => 'width=device-width']);
 $this->registerLinkTag(['rel' => 'icon', 'href' => 'data:,']);
 ?>
 <?php $this->beginPage() ?>
