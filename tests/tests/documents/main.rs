@@ -7,4 +7,5 @@ mod monitoring;
 mod pages;
 mod site;
 mod sources;
+mod terms;
 mod workflows;
