@@ -180,13 +180,18 @@ async fn pushes_come_by_type() -> anyhow::Result<()> {
 }
 
 #[test]
-fn both_forms_are_of_one_source() -> anyhow::Result<()> {
-    let made = Command::new(root().join("scripts/browser-client")).arg("--print").output()?;
-    assert!(made.status.success());
-    let made = String::from_utf8(made.stdout)?;
-    for place in ["php/client", "php/yii2/assets"] {
-        let there = std::fs::read_to_string(root().join(place).join("gateway.global.js"))?;
-        assert_eq!(there, made, "{place}: run scripts/browser-client");
+fn all_forms_are_of_one_source() -> anyhow::Result<()> {
+    let files = [
+        ("php/client", "gateway.global.js"),
+        ("php/yii2/assets", "gateway.global.js"),
+        ("php/client", "gateway.miniprogram.js"),
+    ];
+    for (place, file) in files {
+        let made = Command::new(root().join("scripts/browser-client")).args(["--print", file]).output()?;
+        assert!(made.status.success());
+        let made = String::from_utf8(made.stdout)?;
+        let there = std::fs::read_to_string(root().join(place).join(file))?;
+        assert_eq!(there, made, "{place}/{file}: run scripts/browser-client");
     }
     Ok(())
 }

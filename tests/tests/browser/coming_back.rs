@@ -42,6 +42,16 @@ async fn the_page_handles_each_message_of_the_inbox_once_and_in_order() -> anyho
 #[tokio::test]
 async fn connections_that_are_cut_or_fall_silent_cost_nothing() -> anyhow::Result<()> {
     const TEST: &str = "connections_that_are_cut_or_fall_silent_cost_nothing";
+    run_with_servers("tests/js/browser_client.mjs", TEST).await
+}
+
+#[tokio::test]
+async fn a_mini_program_misses_nothing_in_the_background() -> anyhow::Result<()> {
+    run_with_servers("tests/js/miniprogram.mjs", "a_mini_program_misses_nothing_in_the_background").await
+}
+
+/// Runs a file of tests in a Node.js that has websockets, with two servers, of which one has a worker that sends back what it gets.
+async fn run_with_servers(file: &str, test: &str) -> anyhow::Result<()> {
     // Node.js 22 has WebSocket by default and knows the flag all the same.
     let node = || {
         let mut command = Command::new("node");
@@ -52,7 +62,7 @@ async fn connections_that_are_cut_or_fall_silent_cost_nothing() -> anyhow::Resul
     look.args(["-e", "new WebSocket('ws://127.0.0.1:9')"]).stderr(Stdio::null());
     let has_websocket = look.status().await.is_ok_and(|status| status.success());
     if !has_websocket {
-        skip(TEST, "node is missing, or older than version 20.10");
+        skip(test, "node is missing, or older than version 20.10");
         return Ok(());
     }
     let flags = ["--operations", "127.0.0.1:0"];
@@ -63,7 +73,7 @@ async fn connections_that_are_cut_or_fall_silent_cost_nothing() -> anyhow::Resul
     echo.logs("a worker joined").await?;
 
     let mut run = node();
-    run.arg(root().join("tests/js/browser_client.mjs"));
+    run.arg(root().join(file));
     for (name, address) in [
         ("SERVER", Some(server.websocket)),
         ("OPERATIONS", server.operations),

@@ -1,11 +1,15 @@
 //! The recipes of the documents, run as they are written there.
 
 use std::path::Path;
+use std::process::Stdio;
 
+use anyhow::{Context as _, ensure};
 use gateway_tests::{
-    Browser, Client, PhpPeer, Recipe, Server, Tab, WorkerRunner, eventually, on_default_ports,
+    Browser, Client, PhpPeer, Recipe, Server, Tab, WorkerRunner, eventually, on_default_ports, root, skip,
+    soon,
 };
 use nix::sys::signal::Signal;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 async fn start_workers(server: &mut Server, events: &Path, count: usize) -> anyhow::Result<WorkerRunner> {
     let workers = WorkerRunner::start_with(events.to_owned(), server.register[0], count).await?;
@@ -156,5 +160,40 @@ fn presence_is_seen_by_all() -> anyhow::Result<()> {
         ann.shows("body", &["7 9"]).await?;
         drop(cid);
         ann.shows("body", &["7"]).await
+    })
+}
+
+#[test]
+fn a_mini_program_shows_what_is_pushed() -> anyhow::Result<()> {
+    const TEST: &str = "a_mini_program_shows_what_is_pushed";
+    on_default_ports(TEST, async || {
+        let recipe = Recipe::of("mini-programs.md")?;
+        let _server = Recipe::start_server().await?;
+        let _php = recipe.serve(&[]).await?;
+        let mut run = tokio::process::Command::new("node");
+        run.arg("--experimental-websocket").arg(root().join("tests/js/miniprogram_recipe.mjs"));
+        run.env("RECIPE", recipe.path("")).env("SITE", "127.0.0.1:8080").env("GATEWAY", "127.0.0.1:8282");
+        let mut node = match run.stdout(Stdio::piped()).kill_on_drop(true).spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                skip(TEST, "node is missing, or older than version 20.10");
+                return Ok(());
+            }
+            node => node?,
+        };
+        let mut php = PhpPeer::connect("127.0.0.1:1238").await?;
+        eventually("the mini program", 1, async || Ok(php.clients_of("1007").await?.len())).await?;
+        let push = async |text: &str| recipe.run(&["push.php", "1007", text]).await;
+        push("早上好").await?;
+        let mut said = BufReader::new(node.stdout.take().context("stdout")?).lines();
+        let mut lines = Vec::new();
+        while let Some(line) = soon("what Node.js says", said.next_line()).await?? {
+            if line.contains("in the background") {
+                push("在吗？").await?;
+            }
+            lines.push(line);
+        }
+        let status = soon("the end of Node.js", node.wait()).await??;
+        ensure!(status.success(), "{}", lines.join("\n"));
+        Ok(())
     })
 }
