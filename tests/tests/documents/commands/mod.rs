@@ -6,6 +6,7 @@ mod how;
 mod lines;
 mod mirrors;
 mod sandbox;
+mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -60,6 +61,22 @@ fn without_what_runs_elsewhere(page: &str) -> String {
     kept.join("\n## ")
 }
 
+/// Gives the blocks of commands of a page, and those within its text as a last one.
+fn blocks(text: &str) -> Vec<Vec<Line>> {
+    let shell = fences(text).into_iter().filter(|fence| ["sh", "bash"].contains(&&*fence.language));
+    shell.map(|fence| lines(&fence.code)).chain([inline(text)]).collect()
+}
+
+/// Gives the simple commands of a line.
+fn simple(line: &str) -> impl Iterator<Item = &str> {
+    line.split(" && ").map(|command| command.trim().trim_end_matches('&').trim())
+}
+
+/// Gives all simple commands of a page.
+fn commands(text: &str) -> Vec<String> {
+    blocks(text).iter().flatten().flat_map(|line| simple(&line.text)).map(str::to_owned).collect()
+}
+
 async fn output(command: &mut Command) -> anyhow::Result<Output> {
     Ok(soon("the command's end", command.kill_on_drop(true).output()).await??)
 }
@@ -78,14 +95,11 @@ async fn every_command_in_the_documents_works() -> anyhow::Result<()> {
     for page in pages()? {
         let text = without_what_runs_elsewhere(&std::fs::read_to_string(&page)?);
         sandbox.lay_out(&text)?;
-        let shell = fences(&text).into_iter().filter(|fence| ["sh", "bash"].contains(&&*fence.language));
-        let blocks = shell.map(|fence| lines(&fence.code)).chain([inline(&text)]);
-        for block in blocks {
+        for block in blocks(&text) {
             let mut folder = root();
             for line in block {
-                for command in line.text.split(" && ") {
+                for command in simple(&line.text) {
                     known += 1;
-                    let command = command.trim().trim_end_matches('&').trim();
                     match sandbox.check(&line, command, &mut folder).await {
                         Ok(how) => _ = ways.entry(how).or_default().insert(command.to_owned()),
                         Err(error) => wrong.push(format!("{}: {command}: {error:#}", page.display())),
@@ -102,7 +116,7 @@ async fn every_command_in_the_documents_works() -> anyhow::Result<()> {
             ensure!(root().join(test).exists(), "there is no {test}");
         }
     }
-    assert!(ways.get(&Run).is_some_and(|run| run.len() >= 20), "too few are run: {ways:#?}");
+    assert!(ways.get(&Run).is_some_and(|run| run.len() >= 30), "too few are run: {ways:#?}");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use gateway_tests::{
-    Client, PhpPeer, ProcessGroup, Server, lay_out, php, php_of_the_machine, root, server_binary,
+    Client, PhpPeer, ProcessGroup, Server, lay_out, php, php_of_the_machine, root, store_folder,
 };
 use gateway_wire::bridge::Order;
 use serde_bytes::Bytes;
@@ -14,7 +14,7 @@ use tokio::process::Command;
 use super::how::How::{self, NotRun, Run, RunBy};
 use super::how::{BUILDS, FETCHES};
 use super::lines::{Line, words};
-use super::{mirrors, succeeds};
+use super::{mirrors, servers, succeeds};
 
 /// The client_id that the documents use as an example of a client that is online.
 const CLIENT: &str = "7f00000104d6a3f1c2b4";
@@ -23,6 +23,7 @@ const CLIENT: &str = "7f00000104d6a3f1c2b4";
 pub(super) struct Sandbox {
     server: Server,
     client: Client,
+    _store: TempDir,
     /// The folder in which the commands of a page run that has files of its own.
     folder: TempDir,
 }
@@ -34,13 +35,15 @@ fn exists(path: &Path) -> anyhow::Result<()> {
 
 impl Sandbox {
     pub(super) async fn start() -> anyhow::Result<Self> {
-        let server = Server::start(&["--operations", "127.0.0.1:0"]).await?;
+        let store = store_folder()?;
+        let file = store.path().join("inbox").display().to_string();
+        let server = Server::start(&["--operations", "127.0.0.1:0", "--store", &file]).await?;
         let client = Client::connect(server.websocket).await?;
         let mut php = PhpPeer::connect(server.register[0]).await?;
         php.bind(client.id, "7").await?;
         php.order(Order::JoinGroup { client: client.id, group: Bytes::new(b"news") }).await?;
         php.acked().await?;
-        Ok(Self { server, client, folder: TempDir::with_prefix("gateway-test-commands-")? })
+        Ok(Self { server, client, _store: store, folder: TempDir::with_prefix("gateway-test-commands-")? })
     }
 
     /// Writes the files that the page shows, and those that it expects the reader to have.
@@ -117,7 +120,9 @@ impl Sandbox {
                 let test = |name| exists(&root().join(format!("tests/tests/{name}/main.rs")));
                 value("--test").map_or(Ok(()), test).map(|()| BUILDS)
             }
-            "gateway-server" | "target/release/gateway-server" => self.server_command(&arguments).await,
+            "gateway-server" | "target/release/gateway-server" => {
+                servers::run(&arguments, &self.server, self.folder.path()).await
+            }
             "php" => self.php(&arguments).await,
             "curl" if command.contains("https://rsproxy.cn/rustup-init.sh") => Ok(FETCHES),
             "curl" => self.curl(line, command).await.map(|()| Run),
@@ -203,27 +208,6 @@ impl Sandbox {
                 "no test knows the command `{program}`: tests/tests/documents/commands.rs has to say how it is checked"
             ),
         }
-    }
-
-    /// Checks that the server accepts every flag and value; queries go to a server that runs.
-    async fn server_command(&self, arguments: &[&str]) -> anyhow::Result<How> {
-        let mut command = Command::new(server_binary()?);
-        command.args(arguments).current_dir(self.folder.path());
-        let how = match arguments.first() {
-            Some(&"check") => Run,
-            Some(&("status" | "connections")) => {
-                let operations = self.server.operations.context("an operations port")?;
-                command.env("GATEWAY_OPERATIONS", operations.to_string());
-                Run
-            }
-            _ => {
-                command.arg("--help");
-                NotRun(
-                    "it would take fixed ports, or settings of the reader's; its flags are read, and tests start servers with them",
-                )
-            }
-        };
-        succeeds(&mut command).await.map(|_| how)
     }
 
     async fn php(&self, arguments: &[&str]) -> anyhow::Result<How> {
