@@ -36,6 +36,9 @@
 #   make bench-ask     what it costs to ask a page, beside a message that the page sends back
 #   make bench-cluster  what a sendToUid costs as nodes grow in number, beside GatewayWorker where its sources are present
 #   make docs          the documents as a site, English and Chinese, with search, in target/docs/: open index.html there
+#   make release       all files of a release, in target/dist/: built on a new Debian 12, twice, and compared; as root, with Rust of rustup.
+#                      ARGS="8.1 8.4-zts" adds binaries for PIE of these PHPs
+#   make test-release  install each of these files on a new Debian, and use it; as root
 #   make build         build server and extension, optimised, without paths of this machine in them
 #   make deb           a Debian package of the server, in target/deb/
 #   make sbom          what server and extension are made of, CycloneDX's JSON, in target/sbom/; the packages have it too
@@ -52,7 +55,7 @@ PHP_TESTS := test-php test-originals test-yii2 test-browser test-cluster test-cl
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test sources $(SERVER_TESTS) $(PHP_TESTS) setup-build quick costs deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build docs sbom deb pecl pie-binaries check clean
+.PHONY: demo test sources $(SERVER_TESTS) $(PHP_TESTS) setup-build quick costs deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build docs sbom deb pecl pie-binaries release test-release check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
 demo build adversaries autobahn test-install bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask deb: \
@@ -210,6 +213,14 @@ pie-binaries:
 	@scripts/setup php
 	$(CARGO) build --quiet --locked -p gateway-server
 	@GATEWAY_SERVER=$(DEBUG)/gateway-server scripts/pie-binaries $(ARGS)
+
+release:
+	@scripts/setup release
+	@scripts/release/run $(ARGS)
+
+test-release:
+	@scripts/setup release
+	@scripts/release/test $(ARGS)
 
 check:
 	@scripts/setup check

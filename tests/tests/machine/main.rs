@@ -3,5 +3,6 @@
 mod images;
 mod lost_connections;
 mod packaging;
+mod release;
 mod resume_behind_nginx;
 mod systemd;
