@@ -7,13 +7,21 @@
 # The example's Yii 2 comes by composer. Where packagist cannot be reached, --build-arg LIBRARIES=IMAGE names an image that has
 # it below /app/vendor, with bower-asset/jquery. BuildKit leaves composer's own image out then; the legacy builder wants it all the
 # same. Docker before version 23 takes BuildKit where DOCKER_BUILDKIT=1 is set, a later one where its buildx is installed.
+#
+# What it is built on is named by tags, which move. A build that is to be repeated names it by digests:
+# --build-arg PHP=php@sha256:… --build-arg RUST=rust@sha256:…
 
+ARG RUST=rust:1.95-slim-bookworm
+ARG PHP=php:8.2-fpm-bookworm
+ARG COMPOSER=composer:2
 ARG LIBRARIES=composed
 
-FROM rust:1.95-slim-bookworm AS rust
+# hadolint ignore=DL3006
+FROM ${RUST} AS rust
 
 # With the PHP that it is for: one that was built with a newer patch level may not load.
-FROM php:8.2-fpm-bookworm AS extension
+# hadolint ignore=DL3006
+FROM ${PHP} AS extension
 RUN apt-get update \
     && apt-get install -y --no-install-recommends build-essential libclang-dev \
     && rm -rf /var/lib/apt/lists/*
@@ -25,13 +33,15 @@ COPY . .
 ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN RUSTFLAGS=$(scripts/release-flags) cargo build --release --locked -p gateway-php
 
-FROM php:8.2-fpm-bookworm AS runtime
+# hadolint ignore=DL3006
+FROM ${PHP} AS runtime
 COPY --from=extension /build/target/release/libgateway.so /usr/local/lib/gateway.so
 RUN mv /usr/local/lib/gateway.so "$(php-config --extension-dir)/gateway.so" \
     && echo extension=gateway > "$PHP_INI_DIR/conf.d/gateway.ini" \
     && php --ri gateway
 
-FROM composer:2 AS composed
+# hadolint ignore=DL3006
+FROM ${COMPOSER} AS composed
 WORKDIR /app
 COPY php/example/yii2/composer.json .
 RUN composer install --no-dev --no-interaction --ignore-platform-reqs

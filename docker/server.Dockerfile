@@ -12,15 +12,23 @@
 #   docker exec CONTAINER gateway-server status
 #
 # It needs no root, no capabilities and nothing that it may write: --read-only --cap-drop ALL.
+#
+# What it is built on is named by tags, which move. A build that is to be repeated names it by digests:
+# --build-arg DEBIAN=debian@sha256:… --build-arg RUST=rust@sha256:…
 
-FROM rust:1.95-slim-bookworm AS build
+ARG RUST=rust:1.95-slim-bookworm
+ARG DEBIAN=debian:bookworm-slim
+
+# hadolint ignore=DL3006
+FROM ${RUST} AS build
 WORKDIR /build
 COPY . .
 # The workspace pins its toolchain; the image has it already.
 ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN RUSTFLAGS=$(scripts/release-flags) cargo build --release --locked -p gateway-server
 
-FROM debian:bookworm-slim
+# hadolint ignore=DL3006
+FROM ${DEBIAN}
 RUN useradd --system gateway
 COPY --from=build /build/target/release/gateway-server /usr/local/libexec/gateway-server
 COPY docker/gateway-server.sh /usr/local/bin/gateway-server

@@ -65,6 +65,30 @@ impl Drop for Stack {
     }
 }
 
+/// Tags move, so that whoever wants the same image again has to be able to name what it is built on by digests.
+#[test]
+fn what_images_are_built_on_can_be_named_by_digests() -> anyhow::Result<()> {
+    let mut named = 0;
+    for file in ["server.Dockerfile", "php-fpm.Dockerfile"] {
+        let text = std::fs::read_to_string(root().join("docker").join(file))?;
+        let mut stages = Vec::new();
+        for line in text.lines().filter(|line| line.starts_with("FROM ")) {
+            let words: Vec<_> = line.split(' ').collect();
+            let argument = words[1].strip_prefix("${").and_then(|name| name.strip_suffix('}'));
+            let is_one = argument.is_some_and(|name| text.contains(&format!("\nARG {name}=")));
+            assert!(is_one || stages.contains(&words[1]), "{file}: {line}");
+            named += usize::from(is_one);
+            stages.extend(words.get(3));
+        }
+    }
+    assert!(named >= 6, "only {named} were found");
+    let compose = std::fs::read_to_string(root().join("docker/compose.yaml"))?;
+    for line in compose.lines().filter(|line| line.trim_start().starts_with("image:")) {
+        assert!(line.contains(":-"), "{line}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_server_is_healthy_needs_no_root_and_stops() -> anyhow::Result<()> {
     if !has_engine("the_server_is_healthy_needs_no_root_and_stops") {
