@@ -101,7 +101,7 @@ gateway.aliases => Push => Push
 -- phpinfo
 bool(false)
 gateway support => enabled
-Version => 0.1.0
+Version => 0.2.0
 Bridge version => 2
 
 Directive => Local Value => Master Value

@@ -8,4 +8,5 @@ mod pages;
 mod site;
 mod sources;
 mod terms;
+mod versions;
 mod workflows;
