@@ -32,6 +32,7 @@ pub(crate) fn hub(shards: usize, resume: ResumeLimits, router: &Arc<Router>) -> 
         port: 8282,
         max_message: 1 << 20,
         outbox_bytes: 1 << 20,
+        coalesce: Duration::ZERO,
         heartbeat: Heartbeat { interval: Duration::ZERO, not_response_limit: 0, data: Vec::new() },
         rate: RateLimit::default(),
         resume,
