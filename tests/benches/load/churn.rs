@@ -10,6 +10,7 @@ use crate::handshake::{self, Opening};
 use crate::measure::{Figures, Meter};
 use crate::publisher::SHARED;
 use crate::running::Running;
+use crate::tokens::Tokens;
 
 /// The number of handshakes that are under way at once.
 const AT_ONCE: usize = 64;
@@ -22,18 +23,17 @@ pub(crate) enum Beginning {
     Tls,
     /// A handshake of TLS with the ticket of an earlier one.
     Resumed,
+    /// A connect token, which says who the client is and can be used once.
+    Token,
 }
 
 impl Beginning {
-    pub(crate) fn is_tls(self) -> bool {
-        self != Self::Plain
-    }
-
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Plain => "connect, shake hands, go",
             Self::Tls => "connect, shake hands, go, TLS",
             Self::Resumed => "connect, shake hands, go, TLS with tickets",
+            Self::Token => "connect, shake hands, go, connect tokens",
         }
     }
 }
@@ -46,7 +46,11 @@ pub(crate) fn churn(
     time: Duration,
 ) -> anyhow::Result<Figures> {
     let contender = server.contender;
-    let request = handshake::request(server.websocket.address, &contender.path(SHARED));
+    let mut tokens = (beginning == Beginning::Token).then(Tokens::new);
+    let mut request = || {
+        let path = tokens.as_mut().map_or_else(|| Ok(contender.path(SHARED)), Tokens::next_path);
+        anyhow::Ok(handshake::request(server.websocket.address, &path?))
+    };
     // A ticket is used once, so that clients that are under way at once take none from each other.
     let is_resuming = beginning == Beginning::Resumed;
     let endpoint = || if is_resuming { server.websocket.resuming() } else { server.websocket.clone() };
@@ -62,7 +66,7 @@ pub(crate) fn churn(
         while meter.start.elapsed() < time
             && let Some(place) = empty.pop()
         {
-            let mut opening = Opening::begin(None, &endpoints[place], request.clone())?;
+            let mut opening = Opening::begin(None, &endpoints[place], request()?)?;
             // Over loopback the connection is established already.
             opening.advance(contender.greets())?;
             let interest = Interest::READABLE | Interest::WRITABLE;

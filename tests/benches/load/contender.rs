@@ -12,6 +12,7 @@ use crate::cores::Cores;
 use crate::endpoint::Endpoint;
 use crate::nginx::Nginx;
 use crate::running::Running;
+use crate::tokens::TOKEN_KEY;
 use crate::{caddy, nginx, plain, ring};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,8 @@ pub(crate) enum Mode {
     /// Clients without TLS. Without pings, nothing but what is measured happens on the connections.
     Plain,
     Tls,
+    /// Clients with a connect token, as the server has a key for these.
+    Tokens,
     /// Clients that are pinged every [`PING_INTERVAL`].
     Pinging,
     /// Clients that come back and get what they have missed, where a server has to be told.
@@ -211,6 +214,7 @@ impl Contender {
         match mode {
             Mode::Pinging => drop(command.env("PING_SECONDS", PING_INTERVAL.as_secs().to_string())),
             Mode::Recovering => drop(command.env("RECOVERS", "true")),
+            Mode::Tokens => drop(command.env("GATEWAY_TOKEN_KEY", TOKEN_KEY)),
             Mode::Plain | Mode::Tls => {}
         }
         let (process, line) = cores.as_server(ProcessGroup::start_silent(command, ready)).await?;

@@ -35,6 +35,7 @@ mod run;
 mod running;
 mod seat;
 mod session;
+mod tokens;
 mod upgrades;
 mod wave;
 

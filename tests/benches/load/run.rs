@@ -83,6 +83,7 @@ impl Run {
             }
             Kind::Session(Session { mode: Mode::Tls, .. })
             | Kind::Churn(Beginning::Tls | Beginning::Resumed) => contender.speaks_tls(),
+            Kind::Churn(Beginning::Token) => contender == Contender::Ours,
             Kind::Session(Session { mode: Mode::Pinging, .. }) => contender.pings(),
             _ if contender.is_proxied() => false,
             _ if matches!(contender, Contender::Gateway2 | Contender::Store | Contender::Coalesce) => false,
@@ -137,7 +138,11 @@ impl Run {
     }
 
     async fn churn(&self, beginning: Beginning, contender: Contender, cores: Cores) -> anyhow::Result<Found> {
-        let mode = if beginning.is_tls() { Mode::Tls } else { Mode::Plain };
+        let mode = match beginning {
+            Beginning::Plain => Mode::Plain,
+            Beginning::Tls | Beginning::Resumed => Mode::Tls,
+            Beginning::Token => Mode::Tokens,
+        };
         let server = contender.start(cores, mode).await?;
         let figures = churn(&server, beginning, cores.are_apart, self.time)?;
         Ok((beginning.label().to_owned(), Unit::Rate, figures))
