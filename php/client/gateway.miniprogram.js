@@ -125,8 +125,8 @@ const socketsOf = (api) => class extends EventTarget {
     constructor(url, protocols) {
         super();
         const fail = ({errMsg}) => this.#end(NO_CLOSE_FRAME, errMsg);
-        // uni-app gives a SocketTask only to those who give it a function.
-        this.#task = api.connectSocket({url: String(url), protocols, success() {}, fail});
+        // An empty list would be an empty header. uni-app gives a SocketTask only to those who give it a function.
+        this.#task = api.connectSocket({url: String(url), ...(protocols.length > 0 && {protocols}), success() {}, fail});
         this.#task?.onOpen(({header: headers} = {}) => this.#open(headers, protocols));
         this.#task?.onMessage(({data}) => this.#tell('message', {data}));
         this.#task?.onError(({errMsg} = {}) => this.#end(NO_CLOSE_FRAME, errMsg));
