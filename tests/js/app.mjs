@@ -3,6 +3,7 @@
 import {readFileSync} from 'node:fs';
 import {after} from 'node:test';
 import vm from 'node:vm';
+import {WebSocket} from './websocket.mjs';
 
 /** An app: what it gives a mini program, and what happens to it. */
 export class App {

@@ -2,8 +2,12 @@
 // file's own. Nothing happens by itself here: a test says what comes, and when promises are kept.
 
 import assert from 'node:assert/strict';
+import {webcrypto} from 'node:crypto';
 import {beforeEach, test} from 'node:test';
 import {Gateway} from '../../php/client/gateway.js';
+
+// Node.js 18 has it only as a module.
+globalThis.crypto ??= webcrypto;
 
 const EPOCH = '00000000000000aa';
 const OTHER_EPOCH = '00000000000000bb';

@@ -1,10 +1,9 @@
 //! What php/client/gateway.js does by gateway.2: pages that lose their connection, or are left for others, miss nothing.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::ensure;
-use gateway_tests::{Firefox, Server, WorkerRunner, eventually, root, skip};
+use gateway_tests::{Firefox, NO_NODE, Server, WorkerRunner, eventually, node_with_websocket, root, skip};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -52,19 +51,10 @@ async fn a_mini_program_misses_nothing_in_the_background() -> anyhow::Result<()>
 
 /// Runs a file of tests in a Node.js that has websockets, with two servers, of which one has a worker that sends back what it gets.
 async fn run_with_servers(file: &str, test: &str) -> anyhow::Result<()> {
-    // Node.js 22 has WebSocket by default and knows the flag all the same.
-    let node = || {
-        let mut command = Command::new("node");
-        command.arg("--experimental-websocket").kill_on_drop(true);
-        command
-    };
-    let mut look = node();
-    look.args(["-e", "new WebSocket('ws://127.0.0.1:9')"]).stderr(Stdio::null());
-    let has_websocket = look.status().await.is_ok_and(|status| status.success());
-    if !has_websocket {
-        skip(test, "node is missing, or older than version 20.10");
+    let Some(mut run) = node_with_websocket().await else {
+        skip(test, NO_NODE);
         return Ok(());
-    }
+    };
     let flags = ["--operations", "127.0.0.1:0"];
     let server = Server::start(&flags).await?;
     let mut echo = Server::start(&flags).await?;
@@ -72,7 +62,6 @@ async fn run_with_servers(file: &str, test: &str) -> anyhow::Result<()> {
     let _worker = WorkerRunner::start_with(events, echo.register[0], 1).await?;
     echo.logs("a worker joined").await?;
 
-    let mut run = node();
     run.arg(root().join(file));
     for (name, address) in [
         ("SERVER", Some(server.websocket)),

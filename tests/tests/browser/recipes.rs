@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
 use gateway_tests::{
-    Browser, Client, PhpPeer, Recipe, Server, Tab, WorkerRunner, eventually, on_default_ports, root, skip,
-    soon,
+    Browser, Client, NO_NODE, PhpPeer, Recipe, Server, Tab, WorkerRunner, eventually, node_with_websocket,
+    on_default_ports, root, skip, soon,
 };
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -170,16 +170,13 @@ fn a_mini_program_shows_what_is_pushed() -> anyhow::Result<()> {
         let recipe = Recipe::of("mini-programs.md")?;
         let _server = Recipe::start_server().await?;
         let _php = recipe.serve(&[]).await?;
-        let mut run = tokio::process::Command::new("node");
-        run.arg("--experimental-websocket").arg(root().join("tests/js/miniprogram_recipe.mjs"));
-        run.env("RECIPE", recipe.path("")).env("SITE", "127.0.0.1:8080").env("GATEWAY", "127.0.0.1:8282");
-        let mut node = match run.stdout(Stdio::piped()).kill_on_drop(true).spawn() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                skip(TEST, "node is missing, or older than version 20.10");
-                return Ok(());
-            }
-            node => node?,
+        let Some(mut run) = node_with_websocket().await else {
+            skip(TEST, NO_NODE);
+            return Ok(());
         };
+        run.arg(root().join("tests/js/miniprogram_recipe.mjs"));
+        run.env("RECIPE", recipe.path("")).env("SITE", "127.0.0.1:8080").env("GATEWAY", "127.0.0.1:8282");
+        let mut node = run.stdout(Stdio::piped()).spawn()?;
         let mut php = PhpPeer::connect("127.0.0.1:1238").await?;
         eventually("the mini program", 1, async || Ok(php.clients_of("1007").await?.len())).await?;
         let push = async |text: &str| recipe.run(&["push.php", "1007", text]).await;
