@@ -35,6 +35,11 @@ impl Due {
         &self.keys[from..self.done]
     }
 
+    /// Takes the memory of keys that are done with already, while nobody is due.
+    pub(super) fn give(&mut self, keys: Vec<usize>) {
+        *self = Self { done: keys.len(), keys };
+    }
+
     /// Gives the memory back for other keys.
     pub(super) fn into_keys(self) -> Vec<usize> {
         self.keys
@@ -58,6 +63,8 @@ mod tests {
         assert_eq!(due.next(9), [7, 8]);
         assert!(due.is_empty());
         assert!(due.next(9).is_empty());
-        assert_eq!(due.into_keys().len(), 4);
+        due.give(vec![1, 2]);
+        assert!(due.is_empty() && due.next(9).is_empty());
+        assert_eq!(due.into_keys().len(), 2);
     }
 }
