@@ -10,6 +10,7 @@ use gateway_tests::{
     soon,
 };
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 use tokio_tungstenite::tungstenite::Message;
@@ -237,15 +238,30 @@ async fn a_stop_during_an_upgrade_is_a_stop() -> anyhow::Result<()> {
         let answer = tokio::spawn(async move { operator.ask("POST", "/upgrade", "").await });
         tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
         // A service manager signals all processes of the service.
-        for process in gateway_tests::children(old).unwrap_or_default().into_iter().chain([old]) {
-            let _ = kill(process, Signal::SIGTERM);
+        let mut processes = gateway_tests::children(old).unwrap_or_default();
+        processes.push(old);
+        for process in &processes {
+            let _ = kill(*process, Signal::SIGTERM);
         }
-        // One whose upgrade was through has the new process stop as any server does.
+        // One whose upgrade was through has the new process stop as any server does. It may have been nobody's child by then.
+        let answer = answer.await?.ok().and_then(|answer| answer.json().ok());
+        let successor = answer.and_then(|answer| i32::try_from(answer["pid"].as_i64()?).ok());
+        if let Some(successor) = successor.map(Pid::from_raw) {
+            let _ = kill(successor, Signal::SIGTERM);
+            processes.push(successor);
+        }
         let code = client.closed().await?.0;
         ensure!(code == 1001, "{code}");
-        let _ = answer.await?;
         eventually("nobody listens", true, async || Ok(Client::connect(server.websocket).await.is_err()))
             .await?;
+        let are_over = || processes.iter().all(|process| is_over(*process));
+        eventually("no process of the service is left", true, async || Ok(are_over())).await?;
     }
     Ok(())
+}
+
+/// Whether a process has ended, also if nobody has asked for its end yet.
+fn is_over(process: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
+    stat.map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('Z')))
 }

@@ -33,6 +33,9 @@ use crate::server::start::Started;
 /// Time for the connection to the other nodes of the cluster to be used again. PHP's calls wait for it.
 const JOINING: Duration = Duration::from_secs(2);
 
+/// How long a process that is about to start anew looks for a signal that has come already, or comes now.
+const LAST_LOOK: Duration = Duration::from_millis(50);
+
 /// Starts what serves, on these ports and with so many shards.
 pub(crate) trait Start: FnOnce(&Ports, &Keys, Option<usize>) -> anyhow::Result<Started> {}
 
@@ -115,6 +118,11 @@ fn take_all(
         // The clients are the old process's, so the shards that have some of them must not thaw while this process ends.
         taking.base.into_iter().for_each(|base| base.frozen.stay_frozen());
         let sockets = taking.sockets.as_ref().map(|(sockets, _)| sockets);
+        let outcome = if outcome == NewOutcome::StartsAfresh && comes_late(&mut taking.signals.borrow_mut()) {
+            NewOutcome::Ends("the server was asked to stop".to_owned())
+        } else {
+            outcome
+        };
         return Err(ended(outcome, settings, sockets));
     };
     let Taking { sockets, base, tokens, php, cluster, older, .. } = taking;
@@ -333,6 +341,13 @@ impl<S: Start> Taking<'_, S> {
         self.base = Some(Base { started, ports, keys, frozen });
         Ok(())
     }
+}
+
+/// Whether a signal to stop comes at the last moment. A program that is executed anew knows nothing of those that came before, and a stop of
+/// the service signals all its processes at about the same time.
+fn comes_late(signals: &mut StopSignals) -> bool {
+    let comes = tokio::time::timeout(LAST_LOOK, signals.next());
+    block_in_place(|| Handle::current().block_on(comes)).is_ok()
 }
 
 /// Why this process does not go on as the new one. It starts anew, as one without an old process, if that has died before it had
