@@ -7,7 +7,8 @@ use super::state::Shard;
 
 impl Shard {
     /// Holds those back that may wait, of connections that have got something in this turn. Gives the others. Those that were held back
-    /// before become due when their time has come, and all do when the batch is full or the shard does not wait for anybody any more.
+    /// before become due when their time has come, and all do when the batch is full, has a rest, as it would never end else, or when the
+    /// shard does not wait for anybody any more.
     pub(super) fn hold_back(&mut self, fresh: Vec<usize>) -> Vec<usize> {
         let may_hold = self.settings.listeners.iter().any(|listener| !listener.coalesce.is_zero());
         if !may_hold && !self.turn.holds_back() {
@@ -15,7 +16,12 @@ impl Shard {
         }
         let now = Instant::now();
         let is_over = self.turn.held_back().until.is_some_and(|until| until <= now);
-        if is_over || self.turn.is_full() || self.freezing.is_some() || self.is_stopping() {
+        if is_over
+            || self.turn.has_rest()
+            || self.turn.is_full()
+            || self.freezing.is_some()
+            || self.is_stopping()
+        {
             self.turn.release();
             return fresh;
         }
@@ -127,6 +133,32 @@ mod tests {
         let got = arrived(&mut held);
         assert_eq!(&got[..5], b"alast");
         assert!(got.len() > 5, "the close frame");
+    }
+
+    #[test]
+    fn the_batch_ends_again_and_again_however_much_comes() {
+        // More than two slices.
+        const CLIENTS: u32 = 2100;
+        let mut shard = TestShard::new(settings());
+        let mut clients: Vec<_> = (1..=CLIENTS).map(|id| shard.client(id, Encoding::Websocket)).collect();
+        shard.shard.configure(&coalescing(LONG));
+        for round in 0..3 {
+            give(&mut shard, "a");
+            assert!(shard.shard.turn.holds_back());
+            shard.shard.turn.held_back_mut().until = Some(Instant::now());
+            // In each slice, and behind the last one, somebody gets something else.
+            for _ in 0..3 {
+                let to = Audience::Connections([1].into_iter().collect());
+                let frame = Encoded::raw(Bytes::from("b"));
+                let one = Command::Deliver { to, origin: Origin::HERE, frame };
+                assert!(shard.shard.carry_out([one].into_iter()));
+                shard.turn();
+            }
+            assert!(!shard.shard.turn.has_rest() && !shard.shard.turn.holds_back(), "round {round}");
+            assert_eq!(shard.shard.turn.frames_held(), 0);
+            assert_eq!(arrived(&mut clients[0]), b"abbb");
+            assert_eq!(arrived(&mut clients[CLIENTS as usize - 1]), b"a");
+        }
     }
 
     #[test]

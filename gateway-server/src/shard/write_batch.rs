@@ -225,6 +225,12 @@ impl WriteBatch {
         }
     }
 
+    /// The number of frames that are held until the batch ends.
+    #[cfg(test)]
+    pub(super) fn frames_held(&self) -> usize {
+        self.frames.len() - 1
+    }
+
     /// The number of links for which there is memory.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
