@@ -160,7 +160,7 @@ const socketsOf = (api) => class extends EventTarget {
     #end(code, reason = '') {
         if (this.readyState !== CLOSED) {
             this.readyState = CLOSED;
-            // Whoever has called connectSocket() listens only after it has returned.
+            // The caller of connectSocket() begins to listen only after it has returned.
             Promise.resolve().then(() => this.#tell('close', {code, reason: String(reason)}));
         }
     }

@@ -17,7 +17,7 @@ pub struct View {
     /// The width of the window, in pixels of CSS.
     pub width: u32,
     pub is_dark: bool,
-    /// As in `Accept-Language`.
+    /// The language that the browser asks for, as in `Accept-Language`.
     pub language: &'static str,
 }
 

@@ -56,7 +56,7 @@ mod tests {
         assert!(due.is_empty());
         due.add(vec![2, 4, 6, 8]);
         assert_eq!(due.next(2), [2, 4]);
-        // Who is done with can become due again, and who is due stays so once.
+        // A connection that is done with can become due again, and one that is due already stands here once.
         due.add(vec![4, 6, 7]);
         assert!(!due.is_empty());
         assert_eq!(due.next(2), [4, 6]);

@@ -124,7 +124,7 @@ mod tests {
         shard.shard.configure(&two(LONG));
         give(&mut shard, "a");
         assert_eq!((arrived(&mut held), arrived(&mut other)), (Vec::new(), b"a".to_vec()));
-        // Who is closed gets what waits for it first, when it is due.
+        // A client that is closed gets what waits for it first, when that is due.
         shard
             .shard
             .obey_alone(Command::Close { connection_id: 1, last: Some(Encoded::raw(Bytes::from("last"))) });

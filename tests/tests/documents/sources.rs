@@ -150,7 +150,7 @@ fn the_commands_that_are_printed_get_the_sources() -> anyhow::Result<()> {
         named.insert(variable.to_owned());
     }
 
-    // Those that are there are named to the next run, and are not got twice.
+    // The sources that are there are named to the next run, and are not got twice.
     let exported = done(sources(&target).arg("env"))?;
     assert_eq!(names(&exported).map(str::to_owned).collect::<BTreeSet<_>>(), named);
     let mut again = sources(&target);

@@ -14,6 +14,13 @@ fn text(text: &str) -> &Bytes {
     Bytes::new(text.as_bytes())
 }
 
+/// Starts a server with these settings in its file.
+async fn started_with(settings: &str) -> anyhow::Result<Server> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), settings)?;
+    Server::start(&["--config", file.path().to_str().unwrap_or_default()]).await
+}
+
 async fn send(php: &mut PhpPeer, client: ClientId, message: &str, raw: bool) -> anyhow::Result<()> {
     php.order(Order::SendToClient { client, message: text(message), raw }).await.map(drop)
 }
@@ -113,7 +120,6 @@ async fn a_stop_ends_their_connections() -> anyhow::Result<()> {
 #[tokio::test]
 async fn messages_wait_for_others_on_a_listener_that_coalesces_and_on_no_other() -> anyhow::Result<()> {
     const COALESCE: Duration = Duration::from_millis(300);
-    let file = tempfile::NamedTempFile::new()?;
     let settings = r#"
         coalesce = "300ms"
 
@@ -122,9 +128,7 @@ async fn messages_wait_for_others_on_a_listener_that_coalesces_and_on_no_other()
         address = "127.0.0.1:0"
         coalesce = "0"
     "#;
-    std::fs::write(file.path(), settings)?;
-    let path = file.path().to_str().unwrap_or_default();
-    let server = Server::start(&["--config", path]).await?;
+    let server = started_with(settings).await?;
     let mut php = PhpPeer::connect(server.register[0]).await?;
     let mut tab = Client::connect(server.websocket).await?;
     let mut line = PlainClient::connect(server.listeners[0]).await?;
@@ -155,7 +159,6 @@ async fn messages_wait_for_others_on_a_listener_that_coalesces_and_on_no_other()
 
 #[tokio::test]
 async fn each_listener_has_limits_and_a_heartbeat_of_its_own() -> anyhow::Result<()> {
-    let file = tempfile::NamedTempFile::new()?;
     let settings = r#"
         ping_interval = 3600
         max_message = 125
@@ -174,9 +177,7 @@ async fn each_listener_has_limits_and_a_heartbeat_of_its_own() -> anyhow::Result
         ping_interval = 0.2
         ping_not_response_limit = 1
     "#;
-    std::fs::write(file.path(), settings)?;
-    let path = file.path().to_str().unwrap_or_default();
-    let server = Server::start(&["--config", path]).await?;
+    let server = started_with(settings).await?;
     let mut php = PhpPeer::connect(server.register[0]).await?;
     let mut tab = Client::connect(server.websocket).await?;
     let mut pinged = PlainClient::connect(server.listeners[0]).await?;

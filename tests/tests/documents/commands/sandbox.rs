@@ -205,7 +205,7 @@ impl Sandbox {
                 Ok(NotRun("the page names a script, which `make test` or another target of make runs"))
             }
             _ => bail!(
-                "no test knows the command `{program}`: tests/tests/documents/commands.rs has to say how it is checked"
+                "no test knows the command `{program}`: tests/tests/documents/commands/sandbox.rs has to say how it is checked"
             ),
         }
     }
