@@ -6,8 +6,11 @@ use bytes::Bytes;
 
 use crate::system::ages::millis;
 
-/// Shortest time between two resends for the same node.
+/// Time in which a node is granted one more resend.
 const INTERVAL: Duration = super::heartbeat::INTERVAL;
+/// The number of resends that a node may be granted at once. A node needs one whenever a process of it or of its peer takes over, and
+/// clients that go from node to node wait for it.
+const AT_ONCE: u32 = 8;
 
 /// A request to send orders again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +46,12 @@ impl ResendRequest {
     }
 }
 
-/// The bound on the cost of a peer's requests: one is served in each interval, and the latest of those that come too soon waits.
+/// The bound on the cost of a peer's requests: some are served at once and then one in each interval, and the latest of those that come
+/// too soon waits.
 #[derive(Default)]
 pub(super) struct ResendLimiter {
-    last_served: Option<Instant>,
+    /// The time at which all resends that were granted are made up for. Each moves it on by one interval.
+    made_up_at: Option<Instant>,
     /// A request that came too soon, and the time when it came.
     postponed: Option<(ResendRequest, Instant)>,
 }
@@ -55,28 +60,27 @@ impl ResendLimiter {
     /// True when a request is served now. Otherwise it is kept for [`ResendLimiter::due`] and replaces an earlier one, which the
     /// peer has given up.
     pub(super) fn may_serve(&mut self, request: ResendRequest, now: Instant) -> bool {
-        let may_serve = self.is_free(now);
+        let may_serve = grant(&mut self.made_up_at, now);
         self.postponed = (!may_serve).then_some((request, now));
-        if may_serve {
-            self.last_served = Some(now);
-        }
         may_serve
     }
 
     /// Takes the postponed request once it may be served. The age that it allows has grown by the time that it waited.
     pub(super) fn due(&mut self, now: Instant) -> Option<ResendRequest> {
-        if !self.is_free(now) {
-            return None;
-        }
-        let (request, came) = self.postponed.take()?;
-        self.last_served = Some(now);
+        let (request, came) = self.postponed.take_if(|_| grant(&mut self.made_up_at, now))?;
         let within = request.within.saturating_add(now.saturating_duration_since(came));
         Some(ResendRequest { within, ..request })
     }
+}
 
-    fn is_free(&self, now: Instant) -> bool {
-        self.last_served.is_none_or(|served| now.saturating_duration_since(served) >= INTERVAL)
+/// Grants a resend if fewer than [`AT_ONCE`] have still to be made up for.
+fn grant(made_up_at: &mut Option<Instant>, now: Instant) -> bool {
+    let next = made_up_at.map_or(now, |at| at.max(now)) + INTERVAL;
+    let may_serve = next.saturating_duration_since(now) <= INTERVAL * AT_ONCE;
+    if may_serve {
+        *made_up_at = Some(next);
     }
+    may_serve
 }
 
 #[cfg(test)]
@@ -97,17 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_again_at_once_waits() {
+    fn what_is_asked_for_too_often_waits() {
         let mut limiter = ResendLimiter::default();
         let now = Instant::now();
         let request = |again| ResendRequest { again, after: 0, within: Duration::MAX };
-        assert!(limiter.may_serve(request(1), now));
-        assert!(!limiter.may_serve(request(2), now) && !limiter.may_serve(request(3), now));
+        for again in 0..AT_ONCE {
+            assert!(limiter.may_serve(request(again), now), "a few are served at once");
+        }
+        assert!(!limiter.may_serve(request(20), now) && !limiter.may_serve(request(21), now));
         assert_eq!(limiter.due(now), None);
         let later = now + INTERVAL;
-        assert_eq!(limiter.due(later), Some(request(3)));
+        assert_eq!(limiter.due(later), Some(request(21)), "the latest of those that wait");
         assert_eq!(limiter.due(later), None);
-        let recent = ResendRequest { within: INTERVAL, ..request(4) };
+        let recent = ResendRequest { within: INTERVAL, ..request(22) };
         assert!(!limiter.may_serve(recent, later));
         let within = 2 * INTERVAL;
         assert_eq!(
@@ -115,5 +121,10 @@ mod tests {
             Some(ResendRequest { within, ..recent }),
             "of the same age as it was"
         );
+        let rested = later + 100 * INTERVAL;
+        for again in 0..AT_ONCE {
+            assert!(limiter.may_serve(request(again), rested));
+        }
+        assert!(!limiter.may_serve(request(23), rested), "no more are granted after a long rest");
     }
 }
