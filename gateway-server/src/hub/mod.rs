@@ -10,6 +10,7 @@ mod wanted_forms;
 
 pub use asks::{Asks, CarriedAsk, NotAsked, Reply};
 pub use carry::FrozenHub;
+pub use moves::ArrivalSlot;
 
 use std::io;
 use std::net::SocketAddrV4;

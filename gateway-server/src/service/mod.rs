@@ -15,6 +15,7 @@ mod remote;
 mod send_options;
 mod sent_messages;
 mod tracked;
+mod turning_away;
 mod value;
 
 pub use error::{NotFound, OrderError, ServiceError};
@@ -22,6 +23,7 @@ pub use inbox::{HubPost, Kept, NoticeTeller, Told};
 pub use moved_clients::{CarriedMoves, MoveCounts, MovesAtRest};
 pub use queries::Answers;
 pub use sent_messages::CarriedTracked;
+pub use turning_away::TurnedAway;
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock as AsyncRwLock, Semaphore};
 
+use super::turning_away::TurningAway;
 use crate::shard::Stopped;
 use crate::system::ages::{ago, millis};
 
@@ -31,6 +32,8 @@ pub(super) struct MovedClients {
     pub(super) slots: Arc<Semaphore>,
     /// Is read by whoever gives a client away, and written while none may be.
     pub(super) giving: Arc<AsyncRwLock<()>>,
+    /// Whether pages whose clients are at other nodes are turned away.
+    pub(super) turning_away: TurningAway,
     started: Instant,
     /// The time of the latest order without a number, in milliseconds since the start and one more; 0 before the first.
     unnumbered: AtomicU64,
@@ -104,6 +107,7 @@ impl Default for MovedClients {
             has_arrived: AtomicBool::new(false),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
             giving: Arc::default(),
+            turning_away: TurningAway::default(),
             started: Instant::now(),
             unnumbered: AtomicU64::new(0),
             came: AtomicU64::new(0),

@@ -217,6 +217,31 @@ async fn a_node_whose_new_process_is_killed_goes_on_in_its_cluster() -> anyhow::
     traffic.await
 }
 
+#[tokio::test]
+async fn a_page_that_waits_for_a_node_without_an_answer_does_not_hold_an_upgrade_up() -> anyhow::Result<()> {
+    const TEST: &str = "a_page_that_waits_for_a_node_without_an_answer_does_not_hold_an_upgrade_up";
+    let Some(mut nodes) = OperatedNodes::start(TEST, 2, &FLAGS).await? else { return Ok(()) };
+    let websockets: Vec<_> = nodes.nodes.iter().map(|node| node.server.websocket).collect();
+    let mut page = ResumingPage::connected(websockets[0]).await?;
+    let mut php = php(&nodes, 0).await?;
+    php.bind(page.id()?, "page").await?;
+    php.confirmed().await?;
+    page.reset()?;
+    php.send_to_uid("page", "while it was away").await?;
+    php.confirmed().await?;
+    nodes.nodes[0].server.signal(Signal::SIGSTOP)?;
+    let coming = tokio::spawn(async move {
+        page.come_back(websockets[1]).await?;
+        anyhow::Ok(page)
+    });
+    nodes.upgrade(1).await?;
+    nodes.nodes[0].server.signal(Signal::SIGCONT)?;
+    let mut page = coming.await??;
+    assert!(matches!(page.outcome(), Opened::Recovered { .. }), "{:?}", page.outcome());
+    assert_eq!(page.text().await?, "while it was away");
+    Ok(())
+}
+
 /// Comes back at these addresses in turn, as often as it takes. Gives the page once `done`.
 async fn wander(
     mut page: ResumingPage,

@@ -27,7 +27,7 @@ use crate::lifecycle::systemd;
 use crate::listener::{ClosedGate, HandshakeGate};
 use crate::php::{self, PhpAtRest};
 use crate::server::Server;
-use crate::service::MovesAtRest;
+use crate::service::{MovesAtRest, TurnedAway};
 use crate::system::machine;
 
 /// Time for what is under way when an upgrade begins: requests of the operations port, calls of PHP.
@@ -64,6 +64,7 @@ impl Server {
             gate: &gate,
             closed: None,
             requests: None,
+            turned_away: None,
             moves: None,
             inbox: None,
             php: None,
@@ -116,6 +117,8 @@ struct Giving<'a> {
     closed: Option<ClosedGate<'a>>,
     /// Keeps requests of the operations port waiting.
     requests: Option<RequestsAtRest>,
+    /// Keeps pages away whose clients are at other nodes.
+    turned_away: Option<TurnedAway>,
     /// Keeps clients from moving to or from other nodes.
     moves: Option<MovesAtRest>,
     /// The store, which is closed.
@@ -163,7 +166,8 @@ impl Giving<'_> {
         let requests = tokio::time::timeout(REST, live.operations.rest()).await;
         self.requests = requests.map_err(|_| "a request of the operations port has not ended in time")?;
         if self.server.cluster.is_some() {
-            // A page that comes from another node uses the shards until it is here.
+            // A page that comes from another node uses the shards until it is here, and that node may not answer.
+            self.turned_away = Some(self.server.live.backend.gateway.turn_moves_away());
             self.close_gate().await?;
             self.moves = Some(self.server.live.backend.gateway.rest_moves(REST).await?);
         }
@@ -247,8 +251,9 @@ impl Giving<'_> {
 
     /// The clients stay. Serves on, and accepts again if that has ceased.
     async fn go_on(self, accepts: bool) {
-        let Self { server, php, predecessors, frozen, closed, requests, moves, inbox, .. } = self;
-        drop((frozen, closed, requests, moves, inbox));
+        let Self { server, php, predecessors, frozen, closed, requests, turned_away, moves, inbox, .. } =
+            self;
+        drop((frozen, closed, requests, turned_away, moves, inbox));
         if let Some(cluster) = &server.cluster {
             cluster.go_on();
         }

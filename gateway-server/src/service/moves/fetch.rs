@@ -7,8 +7,10 @@ use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use tracing::{debug, info};
 
 use super::super::{Gateway, NotFound};
-use crate::cluster::{ClosedFence, Cluster, MoveReply, MoveRequest};
-use crate::shard::{DetachedClient, NewConnection, Resumable, Stopped};
+use crate::cluster::{ClosedFence, Cluster, Marks, MoveReply, MoveRequest};
+use crate::hub::ArrivalSlot;
+use crate::protocol::Encoding;
+use crate::shard::{DetachedClient, Names, NewConnection, Resumable, Stopped};
 
 /// How many nodes are asked one after the other for a client that has gone on again and again.
 const MOST_NODES: usize = 4;
@@ -17,6 +19,18 @@ const ATTEMPTS: usize = 3;
 
 /// The time within which a client that was taken has to be completed.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What has been done for a client before its node is asked for it.
+struct Prepared<'h> {
+    /// The node that has the client.
+    node: SocketAddrV4,
+    /// The names to which it is bound here.
+    names: Names,
+    /// Its place here.
+    slot: ArrivalSlot<'h>,
+    /// The numbers of orders behind which everything that concerns the client reaches this node.
+    marks: Marks,
+}
 
 /// Closes the fence once this node has received all orders up to these numbers. What hinders that may pass.
 async fn close_once_caught_up<'c>(
@@ -132,20 +146,13 @@ impl Gateway {
         new_connection: &mut Option<NewConnection>,
     ) -> Result<(), NotFound> {
         let _slot = self.moves.slots.acquire().await.map_err(|_| GapReason::Restarted)?;
-        let (node, Resumable { names, .. }) = self.find_elsewhere(node, offer).await?;
         let Some((encoding, listener)) = new_connection.as_ref().map(|new| (new.encoding, new.listener))
         else {
             return Err(GapReason::Unknown.into());
         };
-        let slot = {
-            let _closed = cluster.close_fence().await?;
-            self.hub.await_arrival(&names, encoding, listener).await?
-        };
-        let Some(slot) = slot else { return Err("this node has no room, or stops".to_owned().into()) };
-        if !cluster.settled().await {
-            return Err("not all NATS servers know to what the client is bound".to_owned().into());
-        }
-        let marks = cluster.marks().await?;
+        let prepared = self.prepare(cluster, node, offer, encoding, listener);
+        // The client is where it was until it is asked for, so the page may be turned away until then.
+        let Prepared { node, names, slot, marks } = self.moves.turning_away.unless_begun(prepared).await?;
         let old = offer.secret.client();
         let to = slot.client();
         let connection_id = to.connection;
@@ -177,6 +184,28 @@ impl Gateway {
                 Err(error)
             }
         }
+    }
+
+    /// Makes room for a client of another node, and binds it here.
+    async fn prepare(
+        &self,
+        cluster: &Cluster,
+        node: SocketAddrV4,
+        offer: &ResumeOffer,
+        encoding: Encoding,
+        listener: u8,
+    ) -> Result<Prepared<'_>, NotFound> {
+        let (node, Resumable { names, .. }) = self.find_elsewhere(node, offer).await?;
+        let slot = {
+            let _closed = cluster.close_fence().await?;
+            self.hub.await_arrival(&names, encoding, listener).await?
+        };
+        let Some(slot) = slot else { return Err("this node has no room, or stops".to_owned().into()) };
+        if !cluster.settled().await {
+            return Err("not all NATS servers know to what the client is bound".to_owned().into());
+        }
+        let marks = cluster.marks().await?;
+        Ok(Prepared { node, names, slot, marks })
     }
 
     async fn take(

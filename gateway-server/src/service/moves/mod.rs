@@ -26,7 +26,7 @@ use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use tracing::debug;
 
 use super::moved_clients::{CarriedMoves, MovesAtRest};
-use super::{Gateway, NotFound, OrderError};
+use super::{Gateway, NotFound, OrderError, TurnedAway};
 use crate::cluster::MoveRequest;
 use crate::shard::{NewConnection, Origin, Resumable, Stopped};
 
@@ -49,7 +49,10 @@ impl Gateway {
         match self.place_now(offer).await {
             Place::Here(connection_id) => self.find_here(connection_id, offer).await,
             // What few handshakes need takes no room in the tasks of all others.
-            Place::At(node) => Ok(Box::pin(self.find_elsewhere(node, offer)).await?.1),
+            Place::At(node) => {
+                let found = self.moves.turning_away.unless_begun(self.find_elsewhere(node, offer));
+                Ok(Box::pin(found).await?.1)
+            }
         }
     }
 
@@ -126,6 +129,11 @@ impl Gateway {
             self.moves.note_unnumbered();
         }
         self.execute_here(order, Origin::HERE).await
+    }
+
+    /// Asks pages whose clients are at other nodes to try again, from now on until the result is dropped.
+    pub fn turn_moves_away(&self) -> TurnedAway {
+        self.moves.turning_away.begin()
     }
 
     /// Waits for `timeout` at most until no client is on its way, and lets none move.
