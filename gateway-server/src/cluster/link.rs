@@ -333,6 +333,8 @@ impl<H: Host> Session<'_, H> {
         let mut next_tick = Instant::now();
         let mut out = Vec::new();
         let (mut pinged, mut probed, mut written) = (0, 0, 0);
+        // Other nodes ignore what comes before the introduction, which is the first entry of the queue.
+        let mut is_introduced = false;
         loop {
             let is_tick = Instant::now() >= next_tick;
             if is_tick {
@@ -346,7 +348,8 @@ impl<H: Host> Session<'_, H> {
                 && (wanted > pinged || wanted > probed || is_tick)
             {
                 // Probes and pings are written behind the subscriptions, and so arrive after them.
-                if self.probe(wanted, &mut out) {
+                if is_introduced {
+                    self.probe(wanted, &mut out);
                     probed = wanted;
                 }
                 if wanted > pinged {
@@ -357,6 +360,7 @@ impl<H: Host> Session<'_, H> {
             while out.len() < BATCH {
                 let Some(entry) = cluster.queue().pop() else { break };
                 self.append(&entry, &mut out);
+                is_introduced = true;
                 cluster.counts.sent.fetch_add(1, Ordering::Relaxed);
             }
             cluster.room.notify_waiters();
@@ -440,14 +444,9 @@ impl<H: Host> Session<'_, H> {
         Ok(())
     }
 
-    /// Probes, through one node of each other NATS server, whether that server has the subscriptions. Gives false before this
-    /// connection is introduced, as other nodes ignore earlier frames.
-    fn probe(&self, wanted: u64, out: &mut Vec<u8>) -> bool {
+    /// Probes, through one node of each other NATS server, whether that server has the subscriptions.
+    fn probe(&self, wanted: u64, out: &mut Vec<u8>) {
         let cluster = self.cluster;
-        if !cluster.queue().is_up() {
-            // What other nodes send until then is requested from them again, so nothing is lost.
-            return false;
-        }
         let servers = cluster.membership().servers(cluster.server.load(Ordering::Relaxed), Instant::now());
         for server in cluster.subscriptions.require(wanted, servers.keys().copied()) {
             if let Some(node) = servers.get(&server) {
@@ -455,7 +454,6 @@ impl<H: Host> Session<'_, H> {
                 self.append(&Entry::at_once(SubjectTarget::Node(*node), FrameKind::Probe, body), out);
             }
         }
-        true
     }
 
     fn ping(&self, meaning: Meaning, out: &mut Vec<u8>) {

@@ -36,6 +36,8 @@ mod resting;
 mod strangers;
 mod subject;
 mod subscriptions;
+#[cfg(test)]
+mod testing;
 
 pub use carry::{CarriedCluster, CarriedOrders, MalformedCluster};
 pub use early_link::EarlyLink;

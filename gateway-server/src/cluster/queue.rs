@@ -140,8 +140,12 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes the next entry that has to be written. Orders also stay in the queue, for nodes that miss them.
+    /// Takes the next entry that has to be written. Orders also stay in the queue, for nodes that miss them. Gives none without a
+    /// connection, as other nodes ignore what comes before its introduction.
     pub(super) fn pop(&mut self) -> Option<Entry> {
+        if !self.is_up {
+            return None;
+        }
         let entry = self.entries.get_mut(self.next)?;
         let popped = entry.clone();
         self.unwritten -= weight(entry);
@@ -338,6 +342,7 @@ mod tests {
 
         queue.down();
         assert_eq!(order(&mut queue, SubjectTarget::All), Ok(4));
+        assert_eq!(written(&mut queue), [], "a connection begins with an introduction");
         queue.up();
         assert_eq!(written(&mut queue), []);
         assert_eq!(order(&mut queue, SubjectTarget::All), Ok(5));

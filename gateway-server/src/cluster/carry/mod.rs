@@ -169,29 +169,16 @@ fn restore_peer(peer: CarriedPeer, now: Instant) -> Peer {
 mod tests {
     use bytes::Bytes;
 
+    use super::super::LinkState;
     use super::super::frame::{FrameKind, Header};
     use super::super::membership::Receipt;
     use super::super::queue::KeptOrder;
     use super::super::subject::SubjectTarget;
-    use super::super::{ClusterSettings, LinkState};
+    use super::super::testing::cluster;
     use super::*;
     use crate::shard::NameKind;
 
     const OTHER: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(10, 0, 0, 2), 1238);
-
-    fn cluster() -> Cluster {
-        let settings = ClusterSettings {
-            nats: vec!["nats://127.0.0.1".parse().unwrap()],
-            name: "c".to_owned(),
-            credentials: None,
-            authorities: None,
-            certificate: None,
-            buffer: 1 << 20,
-            is_buffered: true,
-            timeout: Duration::from_secs(1),
-        };
-        Cluster::new(settings, b"secret", "10.0.0.1:1238".parse().unwrap(), 7)
-    }
 
     fn header() -> Header {
         Header {
