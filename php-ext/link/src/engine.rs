@@ -30,6 +30,9 @@ use crate::target::Target;
 const KEEP_TRYING_FOR: Duration = Duration::from_secs(60);
 /// An attempt gives up at most so much earlier than its caller does.
 const HEAD_START: Duration = Duration::from_millis(200);
+/// So many connections may be lost one after the other without any call having been confirmed in between, as when a gateway is replaced
+/// again and again, before calls fail. Until then they wait.
+const MOST_LOSSES: u32 = 4;
 /// The PHP thread polls for an answer for so long before it sleeps: waking up takes longer than most answers.
 const SPIN: Duration = Duration::from_micros(60);
 
@@ -46,6 +49,8 @@ pub(crate) struct Engine {
     /// Why the connection is of no more use, in words.
     broken: Option<String>,
     backoff: ReconnectBackoff,
+    /// The number of connections that were lost while calls waited, since one was of use.
+    losses: u32,
     /// No attempt to connect is made before this.
     retry_at: Instant,
     /// Which protocol has answered at which address.
@@ -92,6 +97,7 @@ impl Engine {
             silent_since: None,
             broken: None,
             backoff: ReconnectBackoff::default(),
+            losses: 0,
             retry_at: Instant::now(),
             detection: DetectionCache::default(),
             complaint: None,
@@ -178,7 +184,10 @@ impl Engine {
         };
         let exchanged = match connection {
             Upstream::Bridge(connection) => {
-                connection.write(&mut self.queue).and_then(|()| connection.read())
+                let written = connection.write(&mut self.queue);
+                // What the gateway has confirmed before it closed the connection has come, even if nothing goes there any more.
+                let read = connection.read();
+                written.and(read)
             }
             Upstream::GatewayWorker(session) => session.exchange(&mut self.queue),
         };
@@ -343,6 +352,7 @@ impl Engine {
         }
         if connection.was_good() {
             self.backoff.reset();
+            self.losses = 0;
         }
         drop(connection);
         self.silent_since = None;
@@ -352,11 +362,17 @@ impl Engine {
             state.connected = None;
             if self.queue.is_empty() {
                 state.status = LinkStatus::Idle;
-            } else if self.backoff.is_fresh() {
-                self.backoff.next_pause();
+                return;
+            }
+            self.losses += 1;
+            let is_first = self.backoff.is_fresh();
+            let pause = self.backoff.next_pause();
+            if !is_first {
+                self.retry_at += pause;
+            }
+            if self.losses < MOST_LOSSES {
                 state.status = LinkStatus::Connecting;
             } else {
-                self.retry_at += self.backoff.next_pause();
                 let failures = vec![FailedAttempt { address, reason: ConnectError::Lost(why) }];
                 state.mark_down(Unreachable { failures });
             }
@@ -381,8 +397,10 @@ impl Engine {
         }
         let is_due = now >= self.retry_at;
         let is_wanted = match state.status {
+            LinkStatus::Connecting | LinkStatus::Down(_) if !is_due => {
+                return wait(Some(self.retry_at - now));
+            }
             LinkStatus::Connecting => true,
-            LinkStatus::Down(_) if !is_due => return wait(Some(self.retry_at - now)),
             LinkStatus::Down(_) => {
                 !self.queue.is_empty() || now.duration_since(state.last_wanted) < KEEP_TRYING_FOR
             }
@@ -415,6 +433,7 @@ impl Engine {
         if done.orders > 0 {
             // The lost connection did some good after all.
             self.backoff.reset();
+            self.losses = 0;
         }
         // The gateway handles calls in order, so the one that it could not read is the first that it has not handled. Sent
         // again, that call would end this connection too.

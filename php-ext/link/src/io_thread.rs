@@ -48,7 +48,10 @@ fn sleep(shared: &Shared, waiting: Option<WaitCondition>) {
         None => (IoThreadState::WaitsForEngine, !state.php_drives),
         Some(_) if is_blocked => (IoThreadState::Blocked, false),
         Some(waiting) => {
-            let wished = waiting.socket.is_none() && matches!(state.status, LinkStatus::Connecting);
+            // With a timeout the attempt is not due yet.
+            let wished = waiting.socket.is_none()
+                && waiting.timeout.is_none()
+                && matches!(state.status, LinkStatus::Connecting);
             (IoThreadState::Asleep, wished || !state.outgoing.is_empty())
         }
     };

@@ -176,6 +176,28 @@ fn a_call_that_the_gateway_cannot_read_does_not_come_back_for_ever() {
 }
 
 #[test]
+fn a_call_waits_while_a_gateway_closes_some_connections_in_a_row_and_not_for_ever() {
+    let server = Server::start(Behaviour { hangs_up: 3, ..Behaviour::default() });
+    let mut link = link(server.target());
+    let left = || server.wait("state", |state| Some(state.behaviour.hangs_up));
+    while left() > 0 {
+        send(&mut link, "in between");
+    }
+    assert_eq!(flushed(&link), None);
+    server.behave(|behaviour| behaviour.hangs_up = usize::MAX);
+    server.cut();
+    let deadline = Instant::now() + PATIENCE;
+    let refused = loop {
+        match link.order(order("in vain"), TIMEOUT) {
+            Ok(_) => assert!(Instant::now() < deadline, "calls wait for ever"),
+            Err(refused) => break refused,
+        }
+        std::thread::yield_now();
+    };
+    assert!(matches!(refused, LinkError::Unreachable(_) | LinkError::BufferFull { .. }), "{refused}");
+}
+
+#[test]
 fn each_link_is_a_producer_of_its_own() {
     let server = Server::start(Behaviour::default());
     for message in ["one", "two"] {

@@ -56,6 +56,8 @@ pub(crate) struct Behaviour {
     pub(crate) cut_after: Option<usize>,
     /// Cuts the connection each time that so many orders took effect.
     pub(crate) cut_every: Option<usize>,
+    /// The number of connections that are closed right behind their welcome.
+    pub(crate) hangs_up: usize,
     /// Makes what the welcome has in place of the proof, from the login.
     pub(crate) proves: Option<fn(&Login) -> Proof>,
     /// The time that the hello takes.
@@ -200,6 +202,14 @@ impl Shared {
             None => login.gateway_proof(&behaviour.secret, &[5; 32]),
         };
         send(socket, &Reply::Welcome { applied, proof })?;
+        let hangs_up = self.change(|state| {
+            let left = state.behaviour.hangs_up.checked_sub(1);
+            state.behaviour.hangs_up = left.unwrap_or(0);
+            left.is_some()
+        });
+        if hangs_up {
+            return Ok(());
+        }
         if login.role == Login::WORKER {
             return self.ping_pong(&mut reader);
         }
