@@ -26,6 +26,9 @@ use crate::system::memory_reserve::{self, NoMemory};
 
 /// The largest number of slices in one vectored write. More frames for one client go out in several writes.
 const SLICES: usize = 32;
+/// What is kept about so many clients is looked up before they are written to. It is far from the processor, and there it comes for all
+/// of them at the same time; a write pushes out what would be near.
+const KEEP_AT_ONCE: usize = 16;
 
 impl Shard {
     /// Adds a frame to what the client gets in this turn.
@@ -65,12 +68,23 @@ impl Shard {
         if !secured.is_empty() {
             self.ring_for_secured(&secured, &mut rung);
         }
-        for key in plain {
-            self.write_for_client(key, |shard| shard.write_pending(key, None));
+        for keys in plain.chunks(KEEP_AT_ONCE) {
+            if self.clients.resume.has_records() {
+                for key in keys {
+                    self.write_for_client(*key, |shard| _ = shard.keep_of_turn(*key));
+                }
+            }
+            for key in keys {
+                self.write_for_client(*key, |shard| shard.write_pending(*key, None));
+            }
         }
         for (key, outcome) in rung {
             if !self.note_sent(key, outcome) {
-                self.write_for_client(key, |shard| shard.write_pending(key, outcome));
+                self.write_for_client(key, |shard| {
+                    if shard.keep_of_turn(key) {
+                        shard.write_pending(key, outcome);
+                    }
+                });
             }
         }
     }
@@ -97,17 +111,29 @@ impl Shard {
         true
     }
 
-    /// Writes what the turn has brought a client. `first` is the outcome of its first send, if that was made through io_uring; through TLS
+    /// Keeps what the turn has brought a client that counts messages. Gives false for one that has no room for it and so has come to its
+    /// end: it is parked.
+    fn keep_of_turn(&mut self, key: usize) -> bool {
+        let Clients { connections, resume, .. } = &mut self.clients;
+        let Some(connection) = connections.get(key).filter(|one| one.encoding.is_gateway2()) else {
+            return true;
+        };
+        let limits = &self.settings.listeners[usize::from(connection.listener)].resume;
+        let fits = resume.keep(key, &mut self.turn, connection.pending, limits);
+        if !fits {
+            self.end_parked(key, GapReason::Overflow);
+        }
+        fits
+    }
+
+    /// Writes what the turn has brought a client, which is kept by now if it has to be. `first` is the outcome of its first send, if that was made through io_uring; through TLS
     /// it is how many bytes of its frames were sealed for that.
     fn write_pending(&mut self, key: usize, first: Option<Outcome>) {
         injected_faults::strike("write");
-        let Clients { connections, held, resume, .. } = &mut self.clients;
+        let Clients { connections, held, .. } = &mut self.clients;
         let Some(connection) = connections.get_mut(key) else { return };
         let chain = std::mem::replace(&mut connection.pending, FrameList::EMPTY);
         let limits = &self.settings.listeners[usize::from(connection.listener)];
-        if connection.encoding.is_gateway2() && !resume.keep(key, &mut self.turn, chain, &limits.resume) {
-            return self.end_parked(key, GapReason::Overflow);
-        }
         if !connection.is_connected() {
             return;
         }

@@ -128,6 +128,11 @@ impl ResumeState {
         }
     }
 
+    /// Whether any client that counts messages was ever here.
+    pub(super) fn has_records(&self) -> bool {
+        self.records.has_pages()
+    }
+
     pub(super) fn record(&self, key: usize) -> Option<&ClientRecord> {
         self.records.get(key)
     }

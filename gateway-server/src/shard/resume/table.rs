@@ -30,6 +30,11 @@ impl RecordTable {
         page.records[key % PAGE] = Some(record);
     }
 
+    /// Whether any record was ever here.
+    pub(super) fn has_pages(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     pub(super) fn get(&self, key: usize) -> Option<&ClientRecord> {
         self.0.get(key / PAGE)?.as_ref()?.records[key % PAGE].as_ref()
     }
