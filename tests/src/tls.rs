@@ -4,14 +4,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio_rustls::rustls::{
+    CipherSuiteCommon, ClientConfig, RootCertStore, ServerConfig, SupportedCipherSuite,
+    SupportedProtocolVersion, Tls13CipherSuite,
+};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::{Client, soon};
@@ -71,12 +75,17 @@ impl TestCertificate {
 
     /// What speaks TLS as a server with the certificate in the files now.
     pub fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+        Ok(self.server(ring::default_provider())?.into())
+    }
+
+    /// The settings of a server with the certificate in the files now.
+    pub fn server(&self, provider: CryptoProvider) -> anyhow::Result<Arc<ServerConfig>> {
         let key = PrivateKeyDer::from_pem_file(&self.key)?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(vec![self.der.clone()], key)?;
-        Ok(Arc::new(config).into())
+        Ok(Arc::new(config))
     }
 
     /// The settings of a client that trusts the certificate in the files now, and nothing else.
@@ -98,6 +107,16 @@ impl TestCertificate {
         let tcp = soon("connecting", TcpStream::connect(address)).await??;
         Client::over(self.over(tcp).await?).await
     }
+}
+
+/// A cipher suite of TLS 1.3 whose keys are used up after so many records. It stays for as long as the process.
+pub fn suite_of_few_records(records: u64) -> anyhow::Result<SupportedCipherSuite> {
+    let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13().context("a suite of TLS 1.3")?;
+    let CipherSuiteCommon { suite: name, hash_provider, .. } = suite.common;
+    let common = CipherSuiteCommon { suite: name, hash_provider, confidentiality_limit: records };
+    let Tls13CipherSuite { hkdf_provider, aead_alg, quic, .. } = *suite;
+    let few = Tls13CipherSuite { common, hkdf_provider, aead_alg, quic };
+    Ok(SupportedCipherSuite::Tls13(Box::leak(Box::new(few))))
 }
 
 /// Does a client's TLS handshake.

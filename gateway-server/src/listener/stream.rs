@@ -4,26 +4,25 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::server::TlsStream;
 
 use super::client_socket::ClientSocket;
+use crate::net::tls::{TlsSession, TlsStream};
 
 /// A client's socket, with or without TLS.
 pub(super) enum Stream {
     Plain(ClientSocket),
-    Tls(Box<TlsStream<ClientSocket>>),
+    Tls(TlsStream<ClientSocket>),
 }
 
 impl Stream {
-    /// Gives the socket, and the state of TLS when the client speaks it.
-    pub(super) fn into_parts(self) -> (ClientSocket, Option<Box<ServerConnection>>) {
+    /// Gives the socket, and the TLS session when the client speaks TLS.
+    pub(super) fn into_parts(self) -> (ClientSocket, Option<Box<TlsSession>>) {
         match self {
             Self::Plain(socket) => (socket, None),
             Self::Tls(stream) => {
-                let (socket, tls) = stream.into_inner();
-                (socket, Some(Box::new(tls)))
+                let (socket, session) = stream.into_parts();
+                (socket, Some(session))
             }
         }
     }

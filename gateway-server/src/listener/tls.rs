@@ -1,12 +1,10 @@
 //! The TLS handshake of a client.
 
-use tokio_rustls::TlsAcceptor;
-
 use super::client_socket::ClientSocket;
 use super::farewell::RefusedPeer;
 use super::refusal::Refusal;
 use super::stream::Stream;
-use crate::net::tls::{Certificate, FIRST_BYTE};
+use crate::net::tls::{Certificate, FIRST_BYTE, TlsStream};
 
 /// Waits for the first byte of a client, and leaves it in the socket.
 pub(super) async fn first_byte(socket: &mut ClientSocket) -> Result<u8, Refusal> {
@@ -28,8 +26,8 @@ pub(super) async fn accept(
     if first != FIRST_BYTE && first.is_ascii_uppercase() {
         return Err(RefusedPeer::on(Stream::Plain(socket), Refusal::not_tls()));
     }
-    match TlsAcceptor::from(certificate.config()).accept(socket).into_fallible().await {
-        Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+    match TlsStream::accept(socket, certificate.config()).await {
+        Ok(stream) => Ok(Stream::Tls(stream)),
         // TLS itself has sent an alert that says why.
         Err((error, socket)) => Err(RefusedPeer::after_alert(socket, Refusal::tls(error))),
     }

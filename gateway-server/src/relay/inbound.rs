@@ -1,6 +1,6 @@
 //! The direction from a client to the serving process: what the client sends is decrypted, and written to the pair.
 
-use std::io::{BufRead as _, ErrorKind, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;
 
 use super::report::RelayCounts;
@@ -10,62 +10,51 @@ use crate::telemetry::abuse_log::{self, Offence};
 
 impl Session {
     /// Carries a share of what the client has sent. The socket is read only when everything that was decrypted is written, so the TLS
-    /// session holds a record of each kind at most: 16 KiB decrypted and 18 KiB that have come of the next.
+    /// session holds at most what one read has brought, 18 KiB, and as much that has come of the next record.
     pub(super) fn carry_inbound(&mut self, counts: &RelayCounts) -> Rest {
         let mut left = TURN;
         while self.inbound == Inbound::Open {
-            let mut decrypted = self.tls.reader();
-            match decrypted.fill_buf() {
-                Ok([]) => {
-                    self.end_inbound();
-                    break;
-                }
-                Ok(bytes) => {
-                    match (&self.pair).write(bytes) {
-                        Ok(length) => {
-                            decrypted.consume(length);
-                            counts.count_from_clients(length);
-                            left = left.saturating_sub(length);
-                        }
-                        Err(error) if error.kind() == ErrorKind::WouldBlock => return Rest::Nothing,
-                        Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                        Err(_) => self.inbound = Inbound::Refused,
+            let decrypted = self.tls.decrypted();
+            if !decrypted.is_empty() {
+                match (&self.pair).write(decrypted) {
+                    Ok(length) => {
+                        self.tls.consume(length);
+                        counts.count_from_clients(length);
+                        left = left.saturating_sub(length);
                     }
-                    continue;
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => return Rest::Nothing,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(_) => self.inbound = Inbound::Refused,
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // The client has closed the connection without ending the TLS session, as many do.
-                Err(_) => {
-                    self.end_inbound();
-                    break;
-                }
+                continue;
+            }
+            // Many clients close the connection without ending the TLS session.
+            if self.tls.has_ended() {
+                self.end_inbound();
+                break;
             }
             if left == 0 {
                 return Rest::More;
             }
-            match self.tls.read_tls(&mut self.tcp) {
-                Ok(_) => self.decrypt(),
+            match self.tls.receive(&mut self.tcp, &mut []) {
+                // TLS may have something to send by itself.
+                Ok(_) => {
+                    self.flush();
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Rest::Nothing,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // The client has reset the connection.
-                Err(_) => {
+                // The client has broken TLS, of which an alert tells it, or reset the connection.
+                Err(error) => {
+                    if error.kind() == ErrorKind::InvalidData {
+                        self.flush();
+                        abuse_log::report(Offence::Tls, peer_address(&self.tcp), &error);
+                    }
                     self.outbound = Outbound::Refused;
                     self.end_inbound();
                 }
             }
         }
         Rest::Nothing
-    }
-
-    /// Decrypts what was read. TLS may have something to send by itself: new keys, or an alert.
-    fn decrypt(&mut self) {
-        let processed = self.tls.process_new_packets();
-        self.flush();
-        if let Err(error) = processed {
-            abuse_log::report(Offence::Tls, peer_address(&self.tcp), &error);
-            self.outbound = Outbound::Refused;
-            self.end_inbound();
-        }
     }
 
     /// Tells the serving process that the client sends nothing more.

@@ -1,6 +1,6 @@
 //! The direction from the serving process to a client: what comes by the pair is encrypted, and written to the client's socket.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IoSlice};
 use std::net::Shutdown;
 
 use super::report::RelayCounts;
@@ -26,8 +26,8 @@ impl Session {
             }
             match receive(&self.pair, buffer) {
                 Ok(Received::Bytes(length)) => {
-                    // TLS takes less when it has used up its keys, or has failed.
-                    if !matches!(self.tls.writer().write(&buffer[..length]), Ok(taken) if taken == length) {
+                    // TLS takes nothing when it has used up its keys, or has failed.
+                    if self.tls.write(&[IoSlice::new(&buffer[..length])]).is_err() {
                         return Rest::Reset;
                     }
                     counts.count_to_clients(length);
@@ -38,7 +38,7 @@ impl Session {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // An error says that the serving process has closed its end without reading all that the client has sent.
                 Ok(Received::End) | Err(_) => {
-                    self.tls.send_close_notify();
+                    self.tls.close();
                     self.outbound = Outbound::Ending;
                 }
             }

@@ -5,23 +5,20 @@ use std::time::Instant;
 
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use rustls::ServerConnection;
 
 use super::client::RelayedClient;
+use crate::net::tls::{ENCRYPTED_AT_ONCE, TlsSession};
 use crate::net::{received_bytes, reset_on_close};
 
 /// The number of bytes that go in one direction before other clients have their turn.
 pub(super) const TURN: usize = 256 << 10;
-/// The number of bytes that are taken from the serving process at once. Encrypted, and with the bytes that TLS adds, they stay below
-/// [`ENCRYPTED`].
-pub(super) const TAKEN_AT_ONCE: usize = 32 << 10;
-/// The number of bytes that the TLS session may hold encrypted.
-const ENCRYPTED: usize = 64 << 10;
+/// The number of bytes that are taken from the serving process at once, which TLS encrypts at once.
+pub(super) const TAKEN_AT_ONCE: usize = ENCRYPTED_AT_ONCE;
 
 /// One relayed client.
 pub(super) struct Session {
     pub(super) tcp: TcpStream,
-    pub(super) tls: Box<ServerConnection>,
+    pub(super) tls: Box<TlsSession>,
     pub(super) pair: UnixStream,
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
@@ -85,8 +82,7 @@ impl Ready {
 
 impl Session {
     pub(super) fn new(client: RelayedClient) -> Self {
-        let RelayedClient { tcp, mut tls, pair } = client;
-        tls.set_buffer_limit(Some(ENCRYPTED));
+        let RelayedClient { tcp, tls, pair } = client;
         let (inbound, outbound) = (Inbound::Open, Outbound::Open);
         Self { tcp, tls, pair, inbound, outbound, orphaned: None, next: Ready::default() }
     }
@@ -106,7 +102,7 @@ impl Session {
     /// Writes what is encrypted until nothing is left or the client takes no more. Gives whether nothing is left.
     pub(super) fn flush(&mut self) -> bool {
         while matches!(self.outbound, Outbound::Open | Outbound::Ending) && self.tls.wants_write() {
-            match self.tls.write_tls(&mut self.tcp) {
+            match self.tls.send(&mut self.tcp) {
                 Ok(length) if length > 0 => {
                     self.orphaned = self.orphaned.map(|_| Instant::now());
                 }
@@ -123,7 +119,7 @@ impl Session {
     /// client does not take the part for the whole.
     pub(super) fn cut(mut self) {
         if self.outbound == Outbound::Open && self.flush() && received_bytes(&self.pair) == 0 {
-            self.tls.send_close_notify();
+            self.tls.close();
             self.outbound = Outbound::Ending;
         }
         if self.outbound == Outbound::Open || !self.flush() {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use hashbrown::{HashMap, HashSet};
 use mio::{Interest, Registry, Token};
-use rustls::ServerConnection;
 use slab::Slab;
 
 use super::ShardBounds;
@@ -22,6 +21,7 @@ use super::resume::ResumeState;
 use super::session::Session;
 use super::total_backlog::TotalBacklog;
 use crate::inbox::notes::InboxNotes;
+use crate::net::tls::TlsSession;
 use crate::protocol::Encoding;
 use crate::system::{injected_faults, memory_reserve};
 
@@ -107,7 +107,7 @@ impl Clients {
     pub(super) fn insert(
         &mut self,
         socket: TcpStream,
-        tls: Option<Box<ServerConnection>>,
+        tls: Option<Box<TlsSession>>,
         connection_id: u32,
         encoding: Encoding,
         listener: u8,
@@ -165,7 +165,7 @@ impl Clients {
         &mut self,
         key: usize,
         socket: TcpStream,
-        tls: Option<Box<ServerConnection>>,
+        tls: Option<Box<TlsSession>>,
         registry: &Registry,
     ) -> std::io::Result<()> {
         let connection = &mut self.connections[key];

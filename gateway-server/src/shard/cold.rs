@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
-use rustls::ServerConnection;
-
 use crate::inbox::model::Device;
+use crate::net::tls::TlsSession;
 use crate::protocol::PartialMessage;
 
 /// State that few connections have, kept in a box of its own so that all others do without its memory.
@@ -13,7 +12,7 @@ pub(super) struct ColdState {
     /// The message that has arrived in part, if there is one.
     pub(super) partial: Option<PartialMessage>,
     /// The TLS session between the socket and the client's protocol, for a connection that came through TLS.
-    pub(super) tls: Option<Box<ServerConnection>>,
+    pub(super) tls: Option<Box<TlsSession>>,
     /// The client's address as a proxy has told it, or while the client is parked; without it the address is that of the socket's
     /// peer.
     pub(super) address: Option<SocketAddr>,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
-use rustls::ServerConnection;
 use tokio::sync::oneshot;
 
 use super::ShardSettings;
@@ -20,6 +19,7 @@ use super::identity::ClaimedIdentity;
 use super::origin::Origin;
 use super::write_batch::LARGE;
 use crate::inbox::model::Device;
+use crate::net::tls::TlsSession;
 use crate::protocol::{Encoded, Encoding};
 use crate::shard::Name;
 
@@ -27,7 +27,7 @@ use crate::shard::Name;
 pub struct NewConnection {
     pub socket: TcpStream,
     /// The TLS session between the socket and the client's protocol, for a connection that came through TLS.
-    pub tls: Option<Box<ServerConnection>>,
+    pub tls: Option<Box<TlsSession>>,
     /// The server's answer to the client's opening handshake, with which the client's first message goes out; empty if the client has it.
     pub answer: Bytes,
     /// The listener that accepted the connection: an index into [`ShardSettings::listeners`].

@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
-use rustls::ServerConnection;
 
 use super::cold::ColdState;
 use super::membership::Memberships;
 use super::outbox::Outbox;
 use super::session::Session;
-use super::tls::{ENCRYPTED, TlsSocket};
+use super::tls::TlsSocket;
 use super::write_batch::FrameList;
 use crate::inbox::model::Device;
 use crate::net::peer_address;
+use crate::net::tls::TlsSession;
 use crate::protocol::{Encoding, PartialMessage};
 
 /// One client's connection. It holds what every connection needs; what few of them need stands in [`ConnectionExt`].
@@ -157,11 +157,11 @@ impl Connection {
     }
 
     /// Makes all further reads and writes of this connection go through this TLS session, if there is one.
-    pub(super) fn speak_tls(&mut self, tls: Option<Box<ServerConnection>>) {
-        let Some(mut tls) = tls else { return };
-        tls.set_buffer_limit(Some(ENCRYPTED));
-        self.is_tls = true;
-        self.extra_mut().rare_mut().tls = Some(tls);
+    pub(super) fn speak_tls(&mut self, tls: Option<Box<TlsSession>>) {
+        if tls.is_some() {
+            self.is_tls = true;
+            self.extra_mut().rare_mut().tls = tls;
+        }
     }
 
     /// The TLS socket of a connection that has one, and its outbox.

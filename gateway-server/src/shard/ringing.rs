@@ -42,7 +42,7 @@ impl Shard {
         self.ring_sealed(&sealed, &bytes);
     }
 
-    /// Sends what TLS has encrypted, and tells it what has gone.
+    /// Sends what TLS has encrypted, and has it keep what has not gone.
     fn ring_sealed(&mut self, all: &[Sealed], bytes: &[u8]) {
         let Clients { connections, .. } = &mut self.clients;
         let send = |one: &Sealed| {
@@ -50,14 +50,17 @@ impl Shard {
             Some(Send { socket, bytes: &bytes[one.place.clone()] })
         };
         let sends: SmallVec<[Send<'_>; uring::AT_ONCE]> = all.iter().filter_map(send).collect();
-        let Some(ring) = self.ring.as_mut().filter(|_| sends.len() == all.len()) else { return };
-        let (outcomes, result) = ring.send(&sends);
+        let ring = self.ring.as_mut().filter(|_| sends.len() == all.len());
+        let (outcomes, result) = ring.map_or((&[][..], Ok(())), |ring| ring.send(&sends));
         drop(sends);
-        for (one, outcome) in all.iter().zip(outcomes) {
+        for (at, one) in all.iter().enumerate() {
             // What the socket has not got is sent as if it had never been tried, by which an error shows again.
-            let sent = outcome.and_then(|sent| usize::try_from(sent).ok()).unwrap_or_default();
-            if let Some((mut tls, _)) = connections[one.key].tls() {
-                tls.sent(sent);
+            let sent = outcomes.get(at).copied().flatten().and_then(|sent| usize::try_from(sent).ok());
+            let rest = one.place.start + sent.unwrap_or_default()..one.place.end;
+            if !rest.is_empty()
+                && let Some((mut tls, _)) = connections[one.key].tls()
+            {
+                tls.keep(&bytes[rest]);
             }
         }
         self.after_ring(result);
@@ -102,11 +105,12 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair};
     use rustls::crypto::ring;
     use rustls::pki_types::{PrivateKeyDer, ServerName};
-    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 
     use super::super::audience::{Audience, Except};
     use super::super::command::Command;
     use super::super::testing::{TestShard, arrived, new_connection, settings};
+    use crate::net::tls::TlsSession;
     use crate::protocol::{Encoded, Encoding};
     use crate::shard::Origin;
 
@@ -142,19 +146,20 @@ mod tests {
         }
 
         /// Both ends of a session behind its handshake.
-        fn session(&self) -> (ServerConnection, ClientConnection) {
+        fn session(&self) -> (TlsSession, ClientConnection) {
             let name = ServerName::try_from("localhost").unwrap();
             let mut client = ClientConnection::new(Arc::clone(&self.client), name).unwrap();
-            let mut server = ServerConnection::new(Arc::clone(&self.server)).unwrap();
+            let mut server = TlsSession::new(Arc::clone(&self.server)).unwrap();
             while client.wants_write() || server.wants_write() {
                 let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
                 while client.wants_write() {
                     client.write_tls(&mut to_server).unwrap();
                 }
-                server.read_tls(&mut &to_server[..]).unwrap();
-                server.process_new_packets().unwrap();
+                if !to_server.is_empty() {
+                    server.receive(&mut &to_server[..], &mut []).unwrap();
+                }
                 while server.wants_write() {
-                    server.write_tls(&mut to_client).unwrap();
+                    server.send(&mut to_client).unwrap();
                 }
                 client.read_tls(&mut &to_client[..]).unwrap();
                 client.process_new_packets().unwrap();

@@ -30,6 +30,7 @@ mod resume_cuts;
 mod resume_room;
 mod stop_and_settings;
 mod tls;
+mod tls_records;
 mod upgrade;
 mod upgrade_afresh;
 mod upgrade_faults;

@@ -1,34 +1,30 @@
 //! The relay: clients that speak TLS go on over the process that has their TLS sessions, while another one serves them by the ends of pairs.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IoSlice};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use gateway_server::net::tls::{TlsSession, TlsStream as ServedStream};
 use gateway_server::net::{relay_pair, reset_on_close};
 use gateway_server::relay::{Relay, RelayCounts, RelayHandle, RelayReport, RelayedClient};
-use gateway_tests::{TestCertificate, connect_tls, eventually, soon};
+use gateway_tests::{TestCertificate, connect_tls, eventually, soon, suite_of_few_records};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{
-    ALL_VERSIONS, ClientConfig, ServerConfig, ServerConnection, SupportedProtocolVersion,
-};
+use tokio_rustls::rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 
 const MIB: usize = 1 << 20;
 
 /// A relay in a thread of its own.
 struct Rig {
     certificate: TestCertificate,
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     listener: TcpListener,
     counts: Arc<RelayCounts>,
     handle: RelayHandle,
@@ -39,7 +35,7 @@ struct Rig {
 /// A client that speaks TLS.
 type TlsClient = TlsStream<TcpStream>;
 /// The server's end of a client's connection, after its TLS handshake.
-type Accepted = (TcpStream, ServerConnection);
+type Accepted = (TcpStream, Box<TlsSession>);
 
 impl Rig {
     async fn start() -> anyhow::Result<Self> {
@@ -48,13 +44,7 @@ impl Rig {
 
     async fn start_with(set: impl FnOnce(Relay) -> Relay) -> anyhow::Result<Self> {
         let certificate = TestCertificate::new()?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(ALL_VERSIONS)?
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![CertificateDer::from_pem_file(&certificate.certificate)?],
-                PrivateKeyDer::from_pem_file(&certificate.key)?,
-            )?;
+        let config = certificate.server(ring::default_provider())?;
         let counts = Arc::new(RelayCounts::default());
         let relay = set(Relay::new(Arc::clone(&counts))?);
         let handle = relay.handle();
@@ -65,8 +55,7 @@ impl Rig {
             time.ok_or_else(|| std::io::Error::other("the time of the thread"))
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { certificate, acceptor, listener, counts, handle, thread })
+        Ok(Self { certificate, config, listener, counts, handle, thread })
     }
 
     /// Connects a client up to the end of its handshake.
@@ -76,16 +65,19 @@ impl Rig {
         // Sizes that are set do not grow any more, so a connection that is full stays full.
         SockRef::from(&accepted).set_send_buffer_size(64 << 10)?;
         SockRef::from(&tcp).set_recv_buffer_size(64 << 10)?;
-        let handshake = async { tokio::try_join!(connect_tls(config, tcp), self.acceptor.accept(accepted)) };
+        let accept = async {
+            ServedStream::accept(accepted, Arc::clone(&self.config)).await.map_err(|(error, _)| error)
+        };
+        let handshake = async { tokio::try_join!(connect_tls(config, tcp), accept) };
         let (client, accepted) = soon("a TLS handshake", handshake).await??;
-        Ok((client, accepted.into_inner()))
+        Ok((client, accepted.into_parts()))
     }
 
     /// Gives the relay a client. Gives the end by which the client is served.
     fn relay(&self, (tcp, tls): Accepted) -> anyhow::Result<UnixStream> {
         let (pair, served) = relay_pair()?;
         let tcp = mio::net::TcpStream::from_std(tcp.into_std()?);
-        self.handle.add(RelayedClient { tcp, tls: Box::new(tls), pair });
+        self.handle.add(RelayedClient { tcp, tls, pair });
         Ok(UnixStream::from_std(StdUnixStream::from(served))?)
     }
 
@@ -458,15 +450,20 @@ async fn of_a_thousand_clients_a_third_goes_in_the_middle_of_a_message() -> anyh
 
 #[tokio::test]
 async fn keys_may_change_at_any_time() -> anyhow::Result<()> {
-    let rig = Rig::start().await?;
+    let mut rig = Rig::start().await?;
+    let mut provider = ring::default_provider();
+    provider.cipher_suites = vec![suite_of_few_records(3)?];
+    rig.config = rig.certificate.server(provider)?;
     let (mut client, (tcp, mut tls)) = rig.connect_with(rig.certificate.client(&[&TLS13])?).await?;
     // The server's new keys are announced by what it has not written yet.
-    tls.refresh_traffic_keys()?;
-    tls.writer().write_all(b"with new keys")?;
+    let message = b"with the old keys and with new ones";
+    for byte in message {
+        tls.write(&[IoSlice::new(&[*byte])])?;
+    }
     let mut served = rig.relay((tcp, tls))?;
-    let mut heard = [0; 13];
+    let mut heard = [0; 35];
     soon("with new keys", client.read_exact(&mut heard)).await??;
-    assert_eq!(&heard, b"with new keys");
+    assert_eq!(&heard, message);
     for number in 0..20_u8 {
         client.get_mut().1.refresh_traffic_keys()?;
         let message = vec![number; 20_000];
@@ -492,8 +489,7 @@ async fn take_in((tcp, tls): &mut Accepted, length: usize) -> anyhow::Result<()>
     soon("bytes", tcp.read_exact(&mut bytes)).await??;
     let mut bytes = &bytes[..];
     while !bytes.is_empty() {
-        tls.read_tls(&mut bytes)?;
-        tls.process_new_packets()?;
+        tls.receive(&mut bytes, &mut [])?;
     }
     Ok(())
 }
@@ -507,14 +503,14 @@ async fn what_the_tls_session_held_when_the_relay_began_is_carried() -> anyhow::
         client.write_all(b"decrypted, ").await?;
         client.flush().await?;
         take_in(&mut accepted, 16).await?;
-        while accepted.1.process_new_packets()?.plaintext_bytes_to_read() < 11 {
+        while accepted.1.decrypted().len() < 11 {
             take_in(&mut accepted, 1).await?;
         }
         // Of the next record the session has a part, and the socket the rest.
         client.write_all(b"received in part, ").await?;
         client.flush().await?;
         take_in(&mut accepted, 10).await?;
-        accepted.1.writer().write_all(b"encrypted and not written")?;
+        accepted.1.write(&[IoSlice::new(b"encrypted and not written")])?;
         let mut served = rig.relay(accepted)?;
         client.write_all(b"and sent later").await?;
         client.shutdown().await?;

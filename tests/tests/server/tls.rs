@@ -254,7 +254,8 @@ async fn those_who_read_late_get_everything_in_order() -> anyhow::Result<()> {
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
         let socket = TcpSocket::new_v4()?;
-        socket.set_recv_buffer_size(4096)?;
+        // With less, the kernel does not say that there is room again before it is asked, which takes seconds.
+        socket.set_recv_buffer_size(16 << 10)?;
         let stream = certificate.over(socket.connect(server.websocket).await?).await?;
         clients.push(Client::over(stream).await?);
     }

@@ -1,10 +1,13 @@
-//! TLS certificates: they are read from files, used for new connections, and read again when the files change.
+//! TLS: certificates, which are read from files and read again when these change, and the sessions of clients.
 
 mod certificate;
 mod certificates;
 mod client;
 mod files;
 mod judge;
+mod pending_bytes;
+mod session;
+mod stream;
 mod watch;
 
 pub use certificate::Certificate;
@@ -12,6 +15,8 @@ pub use certificates::Certificates;
 pub(crate) use client::client_config;
 pub use files::{CertificateError, Files};
 pub use judge::{Rejection, Trust, judge};
+pub use session::{ENCRYPTED_AT_ONCE, TlsSession};
+pub use stream::TlsStream;
 pub use watch::watch;
 
 /// The first byte of a TLS connection: the record type of a handshake, with which every ClientHello begins.
