@@ -1,6 +1,7 @@
-//! Websocket clients that others have written, and the Autobahn test suite; each needs its programming language (`make
+//! Websocket clients that others have written, OpenSSL, and the Autobahn test suite; each needs its programming language (`make
 //! test-clients`).
 
 mod autobahn;
+mod openssl;
 mod python_page;
 mod real_clients;

@@ -6,6 +6,7 @@ mod panics;
 mod parts;
 mod register_port;
 mod settings;
+mod tls;
 mod upgrade;
 mod wire;
 mod worker_frames;

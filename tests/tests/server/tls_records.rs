@@ -5,14 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use gateway_server::net::tls::TlsSession;
-use gateway_tests::{TestCertificate, suite_of_few_records};
-use ring::aead;
+use gateway_tests::{RecordForger, TestCertificate, suite_of_few_records};
 use tokio_rustls::rustls::crypto::ring as provider;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, ConnectionTrafficSecrets, ServerConfig, SupportedProtocolVersion,
-};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, ServerConfig, SupportedProtocolVersion};
 
 /// The types of records.
 const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -217,57 +214,24 @@ fn keys_that_change_without_end_end_the_session() -> anyhow::Result<()> {
     bail!("the keys have changed a hundred times");
 }
 
-/// A client that makes its records itself, and so can make any.
+/// A session, and a client that can make any record.
 struct Forger {
     session: TlsSession,
-    sends: Keys,
-    reads: Keys,
-}
-
-/// The keys of one direction.
-struct Keys {
-    key: aead::LessSafeKey,
-    iv: Vec<u8>,
-    /// The number of the next record.
-    number: u64,
-}
-
-impl Keys {
-    fn new((number, secrets): (u64, ConnectionTrafficSecrets)) -> anyhow::Result<Self> {
-        let ConnectionTrafficSecrets::Aes128Gcm { key, iv } = secrets else { bail!("another cipher") };
-        let key = aead::UnboundKey::new(&aead::AES_128_GCM, key.as_ref()).ok().context("a key")?;
-        Ok(Self { key: aead::LessSafeKey::new(key), iv: iv.as_ref().to_vec(), number })
-    }
-
-    fn nonce(&mut self) -> anyhow::Result<aead::Nonce> {
-        let mut nonce: [u8; 12] = self.iv[..].try_into()?;
-        nonce[4..].iter_mut().zip(self.number.to_be_bytes()).for_each(|(byte, number)| *byte ^= number);
-        self.number += 1;
-        Ok(aead::Nonce::assume_unique_for_key(nonce))
-    }
+    records: RecordForger,
 }
 
 impl Forger {
     fn new() -> anyhow::Result<Self> {
         let certificate = TestCertificate::new()?;
-        let mut few = provider::default_provider();
-        few.cipher_suites = vec![provider::cipher_suite::TLS13_AES_128_GCM_SHA256];
         let mut config = certificate.client(&[&TLS13])?;
         config.enable_secret_extraction = true;
-        let Ends { session, client } = Ends::of(certificate.server(few)?, config)?;
-        let secrets = client.dangerous_extract_secrets()?;
-        Ok(Self { session, sends: Keys::new(secrets.tx)?, reads: Keys::new(secrets.rx)? })
+        let Ends { session, client } = Ends::of(certificate.server(RecordForger::provider())?, config)?;
+        Ok(Self { session, records: RecordForger::new(client.dangerous_extract_secrets()?)? })
     }
 
     /// Makes an encrypted record with this type, content, and padding.
     fn record(&mut self, kind: u8, content: &[u8], padding: usize) -> anyhow::Result<Vec<u8>> {
-        let mut inner = [content, &[kind], &vec![0; padding]].concat();
-        let [high, low] = u16::try_from(inner.len() + 16)?.to_be_bytes();
-        let header = [DATA, 3, 3, high, low];
-        let nonce = self.sends.nonce()?;
-        let sealed = self.sends.key.seal_in_place_append_tag(nonce, aead::Aad::from(header), &mut inner);
-        sealed.ok().context("sealing")?;
-        Ok([&header[..], &inner].concat())
+        self.records.record(kind, content, padding)
     }
 
     /// Makes several records, each of this type.
@@ -278,20 +242,7 @@ impl Forger {
 
     /// Gives types and contents of what the session has to send.
     fn answers(&mut self) -> anyhow::Result<Vec<(u8, Vec<u8>)>> {
-        let sealed = waiting(&mut self.session)?;
-        let (mut rest, mut answers) = (&sealed[..], Vec::new());
-        while let [DATA, 3, 3, high, low, more @ ..] = rest {
-            let (header, length) =
-                ([DATA, 3, 3, *high, *low], usize::from(u16::from_be_bytes([*high, *low])));
-            let mut record = more[..length].to_vec();
-            let nonce = self.reads.nonce()?;
-            let opened = self.reads.key.open_in_place(nonce, aead::Aad::from(header), &mut record);
-            let (kind, content) = opened.ok().context("opening")?.split_last().context("a type")?;
-            answers.push((*kind, content.to_vec()));
-            rest = &more[length..];
-        }
-        ensure!(rest.is_empty(), "{rest:?}");
-        Ok(answers)
+        self.records.open(&waiting(&mut self.session)?)
     }
 
     fn hear(&mut self, records: &[u8]) -> std::io::Result<Vec<u8>> {
