@@ -17,10 +17,11 @@ use crate::{PATIENCE, eventually, soon};
 /// The names under which Chromium may be installed; Debian's comes first.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "--headless",
     "--remote-debugging-port=0",
-    "--no-sandbox", // because root cannot have the sandbox
+    "--no-sandbox",                // because root cannot have the sandbox
+    "--ignore-certificate-errors", // because the certificates of tests are their own
     "--no-first-run",
     "--disable-gpu",
     "--disable-quic",

@@ -42,7 +42,8 @@ impl Firefox {
         let mut browser = Self { connection, commands: 0, _firefox: firefox, _profile: profile };
         let greeting = soon("Firefox's greeting", browser.read()).await??;
         ensure!(greeting["marionetteProtocol"] == 3, "{greeting}");
-        browser.command("WebDriver:NewSession", json!({})).await?;
+        // The certificates of tests are their own.
+        browser.command("WebDriver:NewSession", json!({ "acceptInsecureCerts": true })).await?;
         Ok(Some(browser))
     }
 

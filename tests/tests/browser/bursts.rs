@@ -39,14 +39,14 @@ impl Page for Firefox {
 }
 
 /// Connects a page. It keeps each message as [number, length], and the end of its connection as a text.
-async fn connect(page: &mut impl Page, server: &Server) -> anyhow::Result<gateway_wire::ClientId> {
+async fn connect(page: &mut impl Page, url: String) -> anyhow::Result<gateway_wire::ClientId> {
     let script = "const seen = window.seen = []; window.id = null;\
-        const socket = window.socket = new WebSocket('ws://' + arguments[0]);\
+        const socket = window.socket = new WebSocket(arguments[0]);\
         socket.onmessage = ({data}) => {\
             if (window.id === null) window.id = JSON.parse(data).client_id; else seen.push([+data, data.length]);\
         };\
         socket.onclose = ({code, reason}) => seen.push(code + ' ' + reason);";
-    page.run(script, vec![server.websocket.to_string().into()]).await?;
+    page.run(script, vec![url.into()]).await?;
     loop {
         if let Some(id) = page.run("return window.id", vec![]).await?.as_str() {
             return Ok(id.parse()?);
@@ -60,12 +60,13 @@ async fn seen(page: &mut impl Page) -> anyhow::Result<Vec<Value>> {
 }
 
 /// Pushes all bursts to a page that reads all the time.
-async fn gets_all_bursts(page: &mut impl Page, server: &Server) -> anyhow::Result<()> {
+async fn gets_all_bursts(page: &mut impl Page, server: &Server, scheme: &str) -> anyhow::Result<()> {
     let mut php = PhpPeer::connect(server.register[0]).await?;
     for (count, length) in BURSTS {
         // Each burst is sent to the page by its uid, and then to all clients.
         for audience in ["uid", "all"] {
-            let id = soon("the page's greeting", connect(page, server)).await??;
+            let id = soon("the page's greeting", connect(page, format!("{scheme}://{}", server.websocket)))
+                .await??;
             php.bind(id, "browser").await?;
             php.acked().await?;
             for number in 0..count {
@@ -103,12 +104,22 @@ fn page_of(server: &Server) -> anyhow::Result<String> {
 
 const WITH_PAGES: [&str; 4] = ["--shards", "2", "--operations", "127.0.0.1:0"];
 
+/// Starts a server with a certificate, which it has read by then.
+async fn start_with_tls() -> anyhow::Result<Server> {
+    let certificate = TestCertificate::new()?;
+    let flags = certificate.flags();
+    Server::start(&[&WITH_PAGES[..], &flags.each_ref().map(String::as_str)].concat()).await
+}
+
 #[tokio::test]
 async fn chromium_gets_all_of_a_burst() -> anyhow::Result<()> {
     let server = Server::start(&WITH_PAGES).await?;
     let browser = Browser::start().await?;
     let mut tab = browser.open(&page_of(&server)?).await?;
-    gets_all_bursts(&mut tab, &server).await
+    gets_all_bursts(&mut tab, &server, "ws").await?;
+    let server = start_with_tls().await?;
+    let mut tab = browser.open(&page_of(&server)?).await?;
+    gets_all_bursts(&mut tab, &server, "wss").await
 }
 
 #[tokio::test]
@@ -119,7 +130,10 @@ async fn firefox_gets_all_of_a_burst() -> anyhow::Result<()> {
     };
     let server = Server::start(&WITH_PAGES).await?;
     firefox.open(&page_of(&server)?).await?;
-    gets_all_bursts(&mut firefox, &server).await
+    gets_all_bursts(&mut firefox, &server, "ws").await?;
+    let server = start_with_tls().await?;
+    firefox.open(&page_of(&server)?).await?;
+    gets_all_bursts(&mut firefox, &server, "wss").await
 }
 
 #[tokio::test]
