@@ -118,7 +118,7 @@ pub use samples::{packets, requests};
 pub use server::Server;
 pub use steady_pushes::SteadyPushes;
 pub use store_folder::store_folder;
-pub use tls::{TestCertificate, TlsClient, connect as connect_tls, suite_of_few_records};
+pub use tls::{TestCertificate, TlsClient, connect as connect_tls, suites_of_few_records};
 pub use tracked_send::TrackedSend;
 pub use webhook_receiver::{SILENCE, WebhookReceiver, WebhookRequest};
 pub use worker_peer::{ReceivedEvent, WorkerPeer};

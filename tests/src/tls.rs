@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -14,7 +13,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{
     CipherSuiteCommon, ClientConfig, RootCertStore, ServerConfig, SupportedCipherSuite,
-    SupportedProtocolVersion, Tls13CipherSuite,
+    SupportedProtocolVersion, Tls12CipherSuite, Tls13CipherSuite,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -109,14 +108,28 @@ impl TestCertificate {
     }
 }
 
-/// A cipher suite of TLS 1.3 whose keys are used up after so many records. It stays for as long as the process.
-pub fn suite_of_few_records(records: u64) -> anyhow::Result<SupportedCipherSuite> {
-    let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13().context("a suite of TLS 1.3")?;
-    let CipherSuiteCommon { suite: name, hash_provider, .. } = suite.common;
-    let common = CipherSuiteCommon { suite: name, hash_provider, confidentiality_limit: records };
-    let Tls13CipherSuite { hkdf_provider, aead_alg, quic, .. } = *suite;
-    let few = Tls13CipherSuite { common, hkdf_provider, aead_alg, quic };
-    Ok(SupportedCipherSuite::Tls13(Box::leak(Box::new(few))))
+/// A cipher suite of each version whose keys are used up after so many records. They stay for as long as the process.
+pub fn suites_of_few_records(records: u64) -> Vec<SupportedCipherSuite> {
+    let few = |common: &CipherSuiteCommon| CipherSuiteCommon {
+        suite: common.suite,
+        hash_provider: common.hash_provider,
+        confidentiality_limit: records,
+    };
+    let suites = [
+        ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
+        ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    ];
+    let suites = suites.into_iter().map(|suite| match suite {
+        SupportedCipherSuite::Tls13(suite) => {
+            let common = few(&suite.common);
+            SupportedCipherSuite::Tls13(Box::leak(Box::new(Tls13CipherSuite { common, ..*suite })))
+        }
+        SupportedCipherSuite::Tls12(suite) => {
+            let common = few(&suite.common);
+            SupportedCipherSuite::Tls12(Box::leak(Box::new(Tls12CipherSuite { common, ..*suite })))
+        }
+    });
+    suites.collect()
 }
 
 /// Does a client's TLS handshake.

@@ -19,8 +19,8 @@ use crate::telemetry::abuse_log::{self, Offence};
 
 /// The number of reads from one client before the others have their turn.
 const READS_IN_A_ROW: usize = 2;
-/// The number of reads from one TLS client before the others have their turn. TLS reads 4 KiB at a time.
-const TLS_READS_IN_A_ROW: usize = 16;
+/// The number of reads from one TLS client before the others have their turn. TLS reads 18 KiB at a time.
+const TLS_READS_IN_A_ROW: usize = 4;
 /// The cost of a frame beside its bytes, in bytes that the client could have sent instead.
 const FRAME_COST: usize = 32;
 /// The number of pings of one read that are answered one by one. Of further ones only the newest is answered, as RFC 6455 permits

@@ -39,16 +39,17 @@ impl<'a> TlsSocket<'a> {
         if before > 0 {
             return Ok(Heard::Bytes(before));
         }
-        let received = self.tls.receive(self.socket, buffer);
+        let received = match self.tls.receive(self.socket, buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Heard::Nothing),
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Heard::Something),
+            received => received,
+        };
         // TLS may have something to send by itself, such as an alert.
         self.flush()?;
-        match received {
-            Ok(0) if self.tls.has_ended() => Ok(Heard::End),
-            Ok(0) => Ok(Heard::Something),
-            Ok(length) => Ok(Heard::Bytes(length)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Heard::Nothing),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Heard::Something),
-            Err(error) => Err(error),
+        match received? {
+            0 if self.tls.has_ended() => Ok(Heard::End),
+            0 => Ok(Heard::Something),
+            length => Ok(Heard::Bytes(length)),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use gateway_server::net::tls::{TlsSession, TlsStream as ServedStream};
 use gateway_server::net::{relay_pair, reset_on_close};
 use gateway_server::relay::{Relay, RelayCounts, RelayHandle, RelayReport, RelayedClient};
-use gateway_tests::{TestCertificate, connect_tls, eventually, soon, suite_of_few_records};
+use gateway_tests::{TestCertificate, connect_tls, eventually, soon, suites_of_few_records};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -452,7 +452,7 @@ async fn of_a_thousand_clients_a_third_goes_in_the_middle_of_a_message() -> anyh
 async fn keys_may_change_at_any_time() -> anyhow::Result<()> {
     let mut rig = Rig::start().await?;
     let mut provider = ring::default_provider();
-    provider.cipher_suites = vec![suite_of_few_records(3)?];
+    provider.cipher_suites = suites_of_few_records(3);
     rig.config = rig.certificate.server(provider)?;
     let (mut client, (tcp, mut tls)) = rig.connect_with(rig.certificate.client(&[&TLS13])?).await?;
     // The server's new keys are announced by what it has not written yet.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use gateway_server::net::tls::TlsSession;
-use gateway_tests::{RecordForger, TestCertificate, suite_of_few_records};
+use gateway_tests::{RecordForger, TestCertificate, suites_of_few_records};
 use tokio_rustls::rustls::crypto::ring as provider;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -179,7 +179,7 @@ fn what_the_socket_does_not_take_comes_first() -> anyhow::Result<()> {
 fn keys_change_whoever_asks() -> anyhow::Result<()> {
     let certificate = TestCertificate::new()?;
     let mut few = provider::default_provider();
-    few.cipher_suites = vec![suite_of_few_records(5)?];
+    few.cipher_suites = suites_of_few_records(5);
     let mut ends = Ends::of(certificate.server(few)?, certificate.client(&[&TLS13])?)?;
     for number in 0..100 {
         if number % 7 == 0 {
@@ -195,6 +195,29 @@ fn keys_change_whoever_asks() -> anyhow::Result<()> {
         ends.check()?;
     }
     Ok(())
+}
+
+#[test]
+fn keys_of_an_old_version_that_are_used_up_end_the_session() -> anyhow::Result<()> {
+    let certificate = TestCertificate::new()?;
+    let mut few = provider::default_provider();
+    few.cipher_suites = suites_of_few_records(20);
+    let mut ends = Ends::of(certificate.server(few)?, certificate.client(&[&TLS12])?)?;
+    let mut said = Vec::new();
+    for number in 0..100 {
+        let Err(error) = ends.session.write(&[IoSlice::new(&[number])]) else {
+            said.extend(ends.take_answer()?);
+            continue;
+        };
+        ensure!(number > 10 && error.kind() == ErrorKind::InvalidData, "{number}: {error}");
+        // All that was said has arrived, and then the end of TLS.
+        said.extend(ends.take_answer()?);
+        ensure!(said == (0..number).collect::<Vec<_>>());
+        ensure!(matches!(ends.client.reader().read(&mut [0]), Ok(0)));
+        ensure!(ends.session.write(&[IoSlice::new(b"more")]).is_err());
+        return Ok(());
+    }
+    bail!("a hundred records with keys for twenty");
 }
 
 #[test]

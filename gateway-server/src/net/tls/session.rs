@@ -38,8 +38,8 @@ thread_local! {
 /// The TLS session between a client's socket and its protocol.
 pub struct TlsSession {
     connection: UnbufferedServerConnection,
-    /// The beginning of a record, or of a message of the handshake in several records, whose rest has not come yet. rustls knows where in
-    /// it it is, and must always be given all of it.
+    /// The beginning of a record, or of a message of the handshake in several records, whose rest has not come yet. rustls has
+    /// a position in it, and must always be given all of it.
     received: Box<[u8]>,
     /// Decrypted bytes that nobody has taken yet.
     decrypted: PendingBytes,
