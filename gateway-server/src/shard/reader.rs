@@ -47,7 +47,7 @@ impl Shard {
             }
             let Some(connection) = self.clients.connections.get_mut(key) else { return };
             if connection.is_tls {
-                return self.read_tls(key);
+                return self.read_tls(key, end_seen);
             }
             let Some(socket) = &mut connection.socket else { return };
             match socket.read(&mut self.buffer) {
@@ -67,7 +67,7 @@ impl Shard {
     }
 
     /// Reads one client's share, as [`Shard::read`] does, through TLS, which reads less at a time.
-    fn read_tls(&mut self, key: usize) {
+    fn read_tls(&mut self, key: usize, end_seen: bool) {
         for _ in 0..TLS_READS_IN_A_ROW {
             if self.may_read == 0 || self.is_behind(key) {
                 break;
@@ -77,8 +77,16 @@ impl Shard {
                 return self.pause(key);
             }
             let Some((mut tls, _)) = connection.tls() else { return };
-            match tls.read(&mut self.buffer) {
-                Ok(Heard::Bytes(length)) => self.hear(key, length),
+            let heard = tls.read(&mut self.buffer);
+            let is_last = tls.is_drained() && !end_seen;
+            match heard {
+                Ok(Heard::Bytes(length)) => {
+                    self.hear(key, length);
+                    if is_last {
+                        return;
+                    }
+                }
+                Ok(Heard::Something) if is_last => return,
                 Ok(Heard::Something) => {}
                 Ok(Heard::Nothing) => return,
                 Ok(Heard::End) => return self.lose(key, false),

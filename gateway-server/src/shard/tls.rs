@@ -1,6 +1,6 @@
 //! TLS on established connections.
 
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 use mio::net::TcpStream;
 use smallvec::SmallVec;
@@ -13,6 +13,8 @@ pub(super) struct TlsSocket<'a> {
     socket: &'a mut TcpStream,
     /// The number of encrypted bytes that the socket has taken.
     sent: usize,
+    /// The last read has brought less than there was room for.
+    is_drained: bool,
 }
 
 /// The result of one read.
@@ -29,7 +31,7 @@ pub(super) enum Heard {
 
 impl<'a> TlsSocket<'a> {
     pub(super) fn new(tls: &'a mut TlsSession, socket: &'a mut TcpStream) -> Self {
-        Self { tls, socket, sent: 0 }
+        Self { tls, socket, sent: 0, is_drained: false }
     }
 
     /// Gives decrypted bytes if there are some, and else reads the socket once. An error of the kind `InvalidData` says that the
@@ -39,7 +41,10 @@ impl<'a> TlsSocket<'a> {
         if before > 0 {
             return Ok(Heard::Bytes(before));
         }
-        let received = match self.tls.receive(self.socket, buffer) {
+        let mut reading = Reading { socket: self.socket, is_short: false };
+        let received = self.tls.receive(&mut reading, buffer);
+        self.is_drained = reading.is_short;
+        let received = match received {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Heard::Nothing),
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Heard::Something),
             received => received,
@@ -51,6 +56,11 @@ impl<'a> TlsSocket<'a> {
             0 => Ok(Heard::Something),
             length => Ok(Heard::Bytes(length)),
         }
+    }
+
+    /// Whether the last read was a short one, after which the kernel has no more.
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_drained
     }
 
     /// Whether the socket has taken anything through this value.
@@ -116,5 +126,20 @@ impl Write for TlsSocket<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// A socket that is read once.
+struct Reading<'a> {
+    socket: &'a mut TcpStream,
+    /// The read has brought less than there was room for.
+    is_short: bool,
+}
+
+impl Read for Reading<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.socket.read(buffer)?;
+        self.is_short = length < buffer.len();
+        Ok(length)
     }
 }
