@@ -91,23 +91,26 @@ fn shake_hands(
     Ok((session, RecordForger::new(client.dangerous_extract_secrets()?)?))
 }
 
-/// Makes records of an input: of each three bytes, and as many as the second says.
+/// Makes records of an input: of each three bytes, which are type, length and padding, and as many as the second says.
 fn records(forger: &mut RecordForger, mut input: &[u8], data: &mut Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let mut records = Vec::new();
     while let [kind, length, padding, rest @ ..] = input {
         let (content, rest) = rest.split_at(rest.len().min(usize::from(*length)));
-        let mut make = |kind| forger.record(kind, content, usize::from(*padding) * 4);
-        records.extend(match kind % 8 {
-            0..=2 => {
-                data.extend_from_slice(content);
-                make(DATA)?
-            }
-            3 => make(HANDSHAKE)?,
-            4 => make(ALERT)?,
-            5 => make(CHANGE_CIPHER_SPEC)?,
-            6 => make(*padding)?,
-            _ => content.to_vec(),
-        });
+        let kind = match kind % 8 {
+            0..=2 => Some(DATA),
+            3 => Some(HANDSHAKE),
+            4 => Some(ALERT),
+            5 => Some(CHANGE_CIPHER_SPEC),
+            6 => Some(*padding),
+            _ => None,
+        };
+        match kind {
+            Some(kind) => records.extend(forger.record(kind, content, usize::from(*padding) * 4)?),
+            None => records.extend_from_slice(content),
+        }
+        if kind == Some(DATA) {
+            data.extend_from_slice(content);
+        }
         input = rest;
     }
     Ok(records)
