@@ -10,8 +10,8 @@ use gateway_tests::{done, root};
 
 /// The share by which a figure may differ from what is recorded, in both directions.
 const TOLERANCE: f64 = 0.02;
-/// The same for the figures of a handshake, which depend on how many clients the server finds waiting.
-const TOLERANCE_OF_HANDSHAKES: f64 = 0.04;
+/// The same for the figures of a handshake, which depend on how many clients the server finds waiting, and so on what else the machine does.
+const TOLERANCE_OF_HANDSHAKES: f64 = 0.08;
 /// The absolute difference that is none: a figure of a few bytes or instructions is rounded to tenths.
 const LEAST: f64 = 0.1;
 
@@ -30,7 +30,7 @@ pub(crate) struct Recorded {
 }
 
 const HEAD: &str = "\
-# What the server costs. `make costs` fails when a figure differs by more than 2 % (4 % for a handshake), be it more or less, and `REWRITE=1 make costs` writes
+# What the server costs. `make costs` fails when a figure differs by more than 2 % (8 % for a handshake, as it counts how many wait at once), be it more or less, and `REWRITE=1 make costs` writes
 # the file. valgrind counts, so that the figures do not depend on how fast a machine is or what else it does: instructions of the server's
 # own code and its libraries in the profile `costs` of Cargo.toml, without libc's, which differ from machine to machine, and bytes of the
 # heap as they were asked for. The server has one shard. Messages have 64 bytes, and a fan-out goes to 1,000 clients.
