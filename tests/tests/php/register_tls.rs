@@ -98,7 +98,7 @@ async fn php_pushes_and_asks_over_tls_and_beside_it_without() -> anyhow::Result<
 #[tokio::test]
 async fn a_worker_handles_events_over_tls() -> anyhow::Result<()> {
     let certificate = TestCertificate::new()?;
-    let server = start(&certificate, &["--events", "workers"]).await?;
+    let mut server = start(&certificate, &["--events", "workers"]).await?;
     let settings = trusting(&certificate);
     let mut process = php()?
         .args(["-d", &settings[0], "-r", WORKER, "--", &address(&server)])
@@ -107,6 +107,8 @@ async fn a_worker_handles_events_over_tls() -> anyhow::Result<()> {
     let Some(stdout) = process.stdout.take() else { anyhow::bail!("no output") };
     let joined = soon("the worker", BufReader::new(stdout).lines().next_line()).await??;
     assert_eq!(joined.as_deref(), Some("joined"));
+    // What the worker has said is on its way until then, and a client without any worker is asked to try again.
+    server.logs("a worker joined").await?;
     let socket = Client::shake_hands(server.websocket, "/", &[]).await?;
     let mut client = Client { id: "7f00000104d600000001".parse()?, socket };
     for length in (0..100).chain([20_000, 100_000, 900_000]) {
