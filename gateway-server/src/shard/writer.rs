@@ -26,8 +26,8 @@ use crate::system::memory_reserve::{self, NoMemory};
 
 /// The largest number of slices in one vectored write. More frames for one client go out in several writes.
 const SLICES: usize = 32;
-/// What is kept about so many clients is looked up before they are written to. It is far from the processor, and there it comes for all
-/// of them at the same time; a write pushes out what would be near.
+/// The number of clients whose records are looked up before these clients are written to. The processor fetches the records of all of them
+/// at the same time; each write pushes out of its caches what it has fetched before.
 const KEEP_AT_ONCE: usize = 16;
 
 impl Shard {
