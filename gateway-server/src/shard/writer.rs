@@ -112,7 +112,7 @@ impl Shard {
     }
 
     /// Keeps what the turn has brought a client that counts messages. Gives false for one that has no room for it and so has come to its
-    /// end: it is parked.
+    /// end: it is parked. It is called once a turn for each client, ahead of the writes to others too, none of which ends another client.
     fn keep_of_turn(&mut self, key: usize) -> bool {
         let Clients { connections, resume, .. } = &mut self.clients;
         let Some(connection) = connections.get(key).filter(|one| one.encoding.is_gateway2()) else {
@@ -126,8 +126,8 @@ impl Shard {
         fits
     }
 
-    /// Writes what the turn has brought a client, which is kept by now if it has to be. `first` is the outcome of its first send, if that was made through io_uring; through TLS
-    /// it is how many bytes of its frames were sealed for that.
+    /// Writes what the turn has brought a client, which is kept by now if it has to be. `first` is the outcome of its first send, if that
+    /// was made through io_uring; through TLS it is how many bytes of its frames were sealed for that.
     fn write_pending(&mut self, key: usize, first: Option<Outcome>) {
         injected_faults::strike("write");
         let Clients { connections, held, .. } = &mut self.clients;

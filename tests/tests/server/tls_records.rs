@@ -34,6 +34,14 @@ impl Ends {
         Self::of(certificate.server(provider::default_provider())?, certificate.client(&[version])?)
     }
 
+    /// Ends whose keys are good for so many records.
+    fn with_keys_for(records: u64, version: &'static SupportedProtocolVersion) -> anyhow::Result<Self> {
+        let certificate = TestCertificate::new()?;
+        let mut few = provider::default_provider();
+        few.cipher_suites = suites_of_few_records(records);
+        Self::of(certificate.server(few)?, certificate.client(&[version])?)
+    }
+
     fn of(server: Arc<ServerConfig>, client: ClientConfig) -> anyhow::Result<Self> {
         let name = ServerName::try_from("localhost")?;
         let mut client = ClientConnection::new(Arc::new(client), name)?;
@@ -49,10 +57,15 @@ impl Ends {
 
     /// Gives the client what the session has to send, and gives what it says.
     fn take_answer(&mut self) -> anyhow::Result<Vec<u8>> {
-        let (sealed, mut said) = (waiting(&mut self.session)?, Vec::new());
-        let mut rest = &sealed[..];
-        while !rest.is_empty() {
-            self.client.read_tls(&mut rest)?;
+        let sealed = waiting(&mut self.session)?;
+        self.tell(&sealed)
+    }
+
+    /// Gives the client these records, and gives what they say.
+    fn tell(&mut self, mut records: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let mut said = Vec::new();
+        while !records.is_empty() {
+            self.client.read_tls(&mut records)?;
             self.client.process_new_packets()?;
             let _ = self.client.reader().read_to_end(&mut said);
         }
@@ -165,22 +178,13 @@ fn what_the_socket_does_not_take_comes_first() -> anyhow::Result<()> {
         }
         sealed.extend(waiting(&mut ends.session)?);
     }
-    let (mut rest, mut said) = (&sealed[..], Vec::new());
-    while !rest.is_empty() {
-        ends.client.read_tls(&mut rest)?;
-        ends.client.process_new_packets()?;
-        let _ = ends.client.reader().read_to_end(&mut said);
-    }
-    ensure!(said == messages.concat());
+    ensure!(ends.tell(&sealed)? == messages.concat());
     ends.check()
 }
 
 #[test]
 fn keys_change_whoever_asks() -> anyhow::Result<()> {
-    let certificate = TestCertificate::new()?;
-    let mut few = provider::default_provider();
-    few.cipher_suites = suites_of_few_records(5);
-    let mut ends = Ends::of(certificate.server(few)?, certificate.client(&[&TLS13])?)?;
+    let mut ends = Ends::with_keys_for(5, &TLS13)?;
     for number in 0..100 {
         if number % 7 == 0 {
             ends.client.refresh_traffic_keys()?;
@@ -199,10 +203,7 @@ fn keys_change_whoever_asks() -> anyhow::Result<()> {
 
 #[test]
 fn keys_of_an_old_version_that_are_used_up_end_the_session() -> anyhow::Result<()> {
-    let certificate = TestCertificate::new()?;
-    let mut few = provider::default_provider();
-    few.cipher_suites = suites_of_few_records(20);
-    let mut ends = Ends::of(certificate.server(few)?, certificate.client(&[&TLS12])?)?;
+    let mut ends = Ends::with_keys_for(20, &TLS12)?;
     let mut said = Vec::new();
     for number in 0..100 {
         let Err(error) = ends.session.write(&[IoSlice::new(&[number])]) else {
@@ -222,10 +223,8 @@ fn keys_of_an_old_version_that_are_used_up_end_the_session() -> anyhow::Result<(
 
 #[test]
 fn keys_that_change_without_end_end_the_session() -> anyhow::Result<()> {
-    let certificate = TestCertificate::new()?;
     // Without data between them, so many changes of keys only keep the server busy.
-    let mut ends =
-        Ends::of(certificate.server(provider::default_provider())?, certificate.client(&[&TLS13])?)?;
+    let mut ends = Ends::new(&TLS13)?;
     for number in 0..100 {
         ends.client.refresh_traffic_keys()?;
         let sealed = sent_by(&mut ends.client)?;
@@ -404,7 +403,7 @@ fn what_the_rules_allow_is_taken() -> anyhow::Result<()> {
     let longest = message(RECORD);
     let record = forger.record(DATA, &longest, 0)?;
     ensure!(forger.hear(&record)? == longest);
-    // Of the only warning that TLS 1.3 has, nothing follows.
+    // Nothing follows from the only warning that TLS 1.3 has.
     let record = forger.record(ALERT, &[1, 90], 0)?;
     ensure!(forger.hear(&record)?.is_empty());
     ensure!(forger.answers()?.is_empty());
