@@ -8,6 +8,9 @@ pcntl
 require "gateway.inc";
 GatewayTest\skip_without_server();
 ?>
+--INI--
+; Connections are counted: a gateway that is slow to answer would get a second one, in case it is GatewayWorker's register.
+gateway.protocol=bridge
 --FILE--
 <?php
 require 'gateway.inc';

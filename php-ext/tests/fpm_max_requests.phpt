@@ -20,6 +20,8 @@ $client = $server->connect();
 $fpm = new GatewayTest\Fpm([
     'pm.max_requests' => 5,
     'php_admin_value[gateway.register_address]' => $proxy->address,
+    // Connections are counted: a gateway that is slow to answer would get a second one, in case it is GatewayWorker's register.
+    'php_admin_value[gateway.protocol]' => 'bridge',
     // With this setting only the child's end waits.
     'php_admin_value[gateway.flush_timeout]' => 0,
 ]);

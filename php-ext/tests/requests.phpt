@@ -30,7 +30,12 @@ file_put_contents("$root/idle.php", '<?php echo "idle";');
 $listener = stream_socket_server('tcp://127.0.0.1:0');
 $address = stream_socket_get_name($listener, false);
 fclose($listener);
-$web = new Php('', ['gateway.register_address' => $proxy->address, 'gateway.connect_timeout' => '2.5'], ['-S', $address, '-t', $root]);
+// Connections are counted: a gateway that is slow to answer would get a second one, in case it is GatewayWorker's register.
+$web = new Php('', [
+    'gateway.register_address' => $proxy->address,
+    'gateway.connect_timeout' => '2.5',
+    'gateway.protocol' => 'bridge',
+], ['-S', $address, '-t', $root]);
 GatewayTest\read_until($web->pipes[2], '/Development Server .* started/', 'web server');
 $get = fn ($path) => file_get_contents("http://$address/$path", false, stream_context_create(['http' => ['ignore_errors' => true]]));
 
