@@ -355,6 +355,11 @@ impl Membership {
         self.members().map(|(instance, peer)| (*instance, peer.acked)).collect()
     }
 
+    /// The number of the other nodes.
+    pub(super) fn len(&self) -> usize {
+        self.members().count()
+    }
+
     pub(super) fn instances(&self) -> Vec<u64> {
         self.members().map(|(instance, _)| *instance).collect()
     }

@@ -334,6 +334,11 @@ impl Cluster {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The number of the other nodes that are in the cluster.
+    pub(crate) fn other_nodes(&self) -> usize {
+        self.membership().len()
+    }
+
     fn membership(&self) -> MutexGuard<'_, Membership> {
         self.membership.lock().unwrap_or_else(PoisonError::into_inner)
     }

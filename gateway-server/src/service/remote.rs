@@ -1,8 +1,10 @@
 //! The part of orders and queries that other nodes of the cluster carry out.
 
 use std::net::SocketAddrV4;
+use std::pin::pin;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, PhpStr, Query, Route};
 
@@ -13,6 +15,9 @@ use crate::shard::{NameKind, Origin};
 
 /// Bytes up to which an order's content may be repeated so that each part of it goes only to the nodes that it concerns.
 const REPEATED: usize = 1 << 20;
+/// Parts for each other node up to which an order goes in parts. More of them cost the sender and NATS far more than all nodes pay for
+/// looking up names of which they have no clients.
+const PARTS_A_NODE: usize = 4;
 
 /// An order that goes to other nodes.
 #[derive(Clone, Copy)]
@@ -38,12 +43,23 @@ fn encode(order: &Order<'_>) -> Result<Bytes, String> {
 }
 
 impl Gateway {
-    /// Sends the other nodes their part of an order.
+    /// Sends the other nodes their part of an order. If that has to wait, the clients of this node get theirs first.
     pub(super) async fn execute_elsewhere(
         &self,
         cluster: &Cluster,
         outgoing: Outgoing<'_, '_>,
     ) -> Result<(), String> {
+        let mut sent = pin!(self.send_elsewhere(cluster, outgoing));
+        match sent.as_mut().now_or_never() {
+            Some(sent) => sent,
+            None => {
+                self.flush();
+                sent.await
+            }
+        }
+    }
+
+    async fn send_elsewhere(&self, cluster: &Cluster, outgoing: Outgoing<'_, '_>) -> Result<(), String> {
         let order = outgoing.order;
         match order.route() {
             Route::Everybody => cluster.send(SubjectTarget::All, outgoing.whole()?).await,
@@ -148,9 +164,10 @@ impl Gateway {
 }
 
 /// True when an order goes to all nodes once, each of which picks out its own clients, because sending parts to the nodes that
-/// each concerns would repeat too many bytes.
-fn is_for_all(parts: usize, repeated: usize) -> bool {
-    parts.saturating_sub(1).saturating_mul(repeated) > REPEATED
+/// each concerns would be too many parts, or repeat too many bytes.
+fn is_for_all(parts: usize, repeated: usize, other_nodes: usize) -> bool {
+    parts > other_nodes.max(1).saturating_mul(PARTS_A_NODE)
+        || parts.saturating_sub(1).saturating_mul(repeated) > REPEATED
 }
 
 /// Sends, for each name, the part of the order to the nodes that have clients of that name.
@@ -162,7 +179,7 @@ async fn send_by_name<'a>(
 ) -> Result<(), String> {
     match names {
         [name] => cluster.send(cluster.holders(sort, name), outgoing.whole()?).await,
-        names if is_for_all(names.len(), outgoing.order.repeated_bytes()) => {
+        names if is_for_all(names.len(), outgoing.order.repeated_bytes(), cluster.other_nodes()) => {
             cluster.send(SubjectTarget::All, outgoing.whole()?).await
         }
         names => {
@@ -182,7 +199,7 @@ async fn send_by_node(
     clients: &[ClientId],
 ) -> Result<(), String> {
     let parts = || clients.chunk_by(|one, other| one.node == other.node);
-    if is_for_all(parts().count(), outgoing.order.repeated_bytes()) {
+    if is_for_all(parts().count(), outgoing.order.repeated_bytes(), cluster.other_nodes()) {
         return cluster.send(SubjectTarget::All, outgoing.whole()?).await;
     }
     for clients in parts() {
@@ -198,9 +215,16 @@ mod tests {
 
     #[test]
     fn what_would_be_repeated_too_often_goes_to_all_nodes_once() {
+        let is_for_all = |parts, repeated| is_for_all(parts, repeated, usize::MAX);
         assert!(!is_for_all(0, usize::MAX) && !is_for_all(1, usize::MAX));
         assert!(!is_for_all(1000, 1000) && is_for_all(1000, 1100));
         // The part for the hundred groups must not contain the hundred thousand clients.
         assert!(is_for_all(100, 12 * 100_000) && is_for_all(usize::MAX, usize::MAX));
+    }
+
+    #[test]
+    fn what_has_many_parts_for_each_node_goes_to_all_nodes_once() {
+        assert!(!is_for_all(4, 0, 0) && !is_for_all(4, 0, 1) && is_for_all(5, 0, 0) && is_for_all(5, 0, 1));
+        assert!(!is_for_all(400, 0, 100) && is_for_all(401, 0, 100));
     }
 }

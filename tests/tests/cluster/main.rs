@@ -4,6 +4,7 @@ mod all_at_once;
 mod coming_back;
 mod credentials;
 mod doctor;
+mod full_queue;
 mod inbox;
 mod link_faults;
 mod monitoring;
