@@ -28,6 +28,7 @@
 #   make bench         load on the server, beside others (scripts/bench-peers gets them); writes docs/performance.md
 #   make bench-upgrades  servers with up to 100,000 clients are upgraded over and over under load, and nobody notices; ARGS=tls runs one
 #                      course, ARGS=--quick all with a tenth of the clients
+#   make bench-profile  where the server's processor time goes in scenarios of `make bench`, by perf
 #   make bench-parts   encoding, decoding and hot parts of a shard, alone
 #   make bench-php     what a call costs PHP, beside GatewayWorker's client where its sources are present
 #   make bench-workers  messages through an echoing Events.php, beside GatewayWorker where its sources are present
@@ -55,10 +56,10 @@ PHP_TESTS := test-php test-originals test-yii2 test-browser test-cluster test-cl
 RELEASE := $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 DEBUG := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
-.PHONY: demo test sources $(SERVER_TESTS) $(PHP_TESTS) setup-build quick costs deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build docs sbom deb pecl pie-binaries release test-release check clean
+.PHONY: demo test sources $(SERVER_TESTS) $(PHP_TESTS) setup-build quick costs deny fuzz models asan miri adversaries autobahn test-install test-roots test-php-versions test-threads valgrind asan-php bench bench-upgrades bench-profile bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask build docs sbom deb pecl pie-binaries release test-release check clean
 
 # The same for all that is optimised, as cargo would else build it again whenever they differ.
-demo build adversaries autobahn test-install bench bench-upgrades bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask deb: \
+demo build adversaries autobahn test-install bench bench-upgrades bench-profile bench-parts bench-php bench-workers bench-cluster bench-inbox bench-ask deb: \
 	export RUSTFLAGS = $(shell scripts/release-flags)
 
 demo: build
@@ -168,6 +169,10 @@ bench:
 bench-upgrades:
 	$(CARGO) build --release --locked -p gateway-server
 	GATEWAY_SERVER=$(RELEASE)/gateway-server $(CARGO) bench --quiet --locked -p gateway-tests --bench load -- upgrades $(ARGS)
+
+bench-profile:
+	$(CARGO) build --release --locked -p gateway-server
+	GATEWAY_SERVER=$(RELEASE)/gateway-server scripts/bench-profile
 
 bench-parts:
 	$(CARGO) bench --quiet --locked -p gateway-wire -p gateway-server --bench calls --bench frames --bench shard

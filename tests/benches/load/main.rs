@@ -5,7 +5,8 @@
 //! writes nothing. Further words choose the scenarios whose names contain one of them, and nothing is written either. The
 //! word `million` holds a million connections, or as many as a number behind it says, in ten gigabytes of memory; the word `upgrades`,
 //! which is `make bench-upgrades`, upgrades servers over and over under load, and says whether anybody has noticed. The word `pause`
-//! measures upgrades by the number of clients and nothing else, and writes that part of the page.
+//! measures upgrades by the number of clients and nothing else, and writes that part of the page. With `--profile`, as scripts/bench-profile
+//! has it, our server alone has each scenario once, for five seconds.
 
 mod caddy;
 mod chart;
@@ -58,6 +59,7 @@ async fn main() -> anyhow::Result<()> {
     cores.stay_with_load()?;
 
     let is_quick = arguments.iter().any(|argument| argument == "--quick");
+    let is_for_profiler = arguments.iter().any(|argument| argument == "--profile");
     let words: Vec<_> = arguments.into_iter().filter(|argument| !argument.starts_with("--")).collect();
     if let [word, rest @ ..] = words.as_slice()
         && word == "million"
@@ -70,11 +72,19 @@ async fn main() -> anyhow::Result<()> {
     {
         return upgrades::run(cores, rest, is_quick).await;
     }
-    let mut plan = if is_quick { Plan::quick() } else { Plan::full() };
+    anyhow::ensure!(!is_for_profiler || !words.is_empty(), "--profile needs the names of scenarios");
+    let mut plan = if is_for_profiler {
+        Plan::for_profiler()
+    } else if is_quick {
+        Plan::quick()
+    } else {
+        Plan::full()
+    };
     let runs: Vec<_> = plan.runs.into_iter().filter_map(|run| run.only(&words)).collect();
     let mut notes = Vec::new();
     let mut contenders = Vec::new();
-    for contender in Contender::ALL.into_iter().filter(|_| !runs.is_empty()) {
+    let others = |contender: &Contender| !is_for_profiler || *contender == Contender::Ours;
+    for contender in Contender::ALL.into_iter().filter(|_| !runs.is_empty()).filter(others) {
         match contender.missing() {
             None => contenders.push(contender),
             Some(reason) => skip(&mut notes, contender.name(), &reason),

@@ -65,6 +65,13 @@ impl Plan {
         }
     }
 
+    /// The scenarios of the full plan, each once and for so long that a profiler sees enough of it.
+    pub(crate) fn for_profiler() -> Self {
+        let runs = Self::full().runs.into_iter();
+        let runs = runs.map(|run| Run { rounds: 1, time: Duration::from_secs(5), ..run });
+        Self { patience: Patience(Duration::ZERO), runs: runs.collect() }
+    }
+
     pub(crate) fn quick() -> Self {
         let run = |kind| Run { kind, rounds: 1, time: Duration::from_millis(100) };
         Self {

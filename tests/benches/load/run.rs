@@ -59,10 +59,15 @@ impl Run {
     }
 
     /// Keeps the parts whose names contain one of these words, or all of them if the scenario's name does or there are no
-    /// words; gives `None` if nothing is left.
+    /// words; gives `None` if nothing is left. A word behind `=` is a whole name.
     pub(crate) fn only(mut self, words: &[String]) -> Option<Self> {
-        let is_called =
-            |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+        let is_called = |name: &str| {
+            let calls = |word: &String| match word.strip_prefix('=') {
+                Some(whole) => name == whole,
+                None => name.contains(word.as_str()),
+            };
+            words.is_empty() || words.iter().any(calls)
+        };
         if is_called(&self.name()) {
             return Some(self);
         }
