@@ -1,7 +1,7 @@
 //! The original stack that ours replaces: GatewayWorker's register, gateway and worker processes.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::artifacts::unset_sources;
 use crate::original_role::{Roles, events};
@@ -33,10 +33,14 @@ impl OriginalStack {
         Self::start_with(events("Events.php"), 1).await
     }
 
+    /// Starts it like [`OriginalStack::start`], with the PHP extension in this file.
+    pub async fn start_with_extension(extension: &Path) -> anyhow::Result<Self> {
+        let extension = format!("extension={}", extension.display());
+        Self::start_settled(events("Events.php"), 1, &[extension], serves).await
+    }
+
     /// Starts it with `workers` workers that handle events by the file `events`, which must tell each client its client id.
     pub async fn start_with(events: PathBuf, workers: usize) -> anyhow::Result<Self> {
-        // The original closes a client that comes before there is a worker, so a client that stays means that it serves.
-        let serves = async |websocket| Client::connect(websocket).await.is_ok();
         Self::start_until(events, workers, serves).await
     }
 
@@ -44,6 +48,16 @@ impl OriginalStack {
     pub async fn start_until(
         events: PathBuf,
         workers: usize,
+        serves: impl AsyncFn(SocketAddr) -> bool,
+    ) -> anyhow::Result<Self> {
+        Self::start_settled(events, workers, &[], serves).await
+    }
+
+    /// Starts it with these settings of php.ini, each as `name=value`.
+    async fn start_settled(
+        events: PathBuf,
+        workers: usize,
+        settings: &[String],
         serves: impl AsyncFn(SocketAddr) -> bool,
     ) -> anyhow::Result<Self> {
         let [websocket, register, internal] = [free_port()?, free_port()?, free_port()?];
@@ -56,13 +70,18 @@ impl OriginalStack {
             gateway: Some((websocket, internal)),
             events,
             workers,
-            settings: &[],
+            settings,
         };
         let processes = roles.start(data.path()).await?;
         let stack = Self { websocket, register, internal, processes, data };
         eventually("GatewayWorker serves", true, async || Ok(serves(websocket).await)).await?;
         Ok(stack)
     }
+}
+
+/// Whether a client that comes stays: the original closes one that comes before there is a worker.
+async fn serves(websocket: SocketAddr) -> bool {
+    Client::connect(websocket).await.is_ok()
 }
 
 /// A gateway process of GatewayWorker that registers at another register. It is stopped when this is dropped.

@@ -9,7 +9,9 @@ use crate::results::{Results, Row, Unit};
 const WIDTH: f64 = 860.0;
 const LABELS: f64 = 290.0;
 const RIGHT: f64 = 50.0;
-const TOP: f64 = 64.0;
+/// The height of a line of the legend, which has two lines.
+const LINE: f64 = 18.0;
+const TOP: f64 = 64.0 + LINE;
 const BAR: f64 = 10.0;
 const GAP: f64 = 14.0;
 /// The powers of two at both ends of the scale.
@@ -21,12 +23,12 @@ const STYLE: &str = "
   .small { font-size: 10px; fill: #57606a }
   .grid { stroke: #d0d7de } .middle { stroke: #57606a; stroke-width: 1.5 }
   .ours { fill: #0969da } .uws { fill: #bf8700 } .ws { fill: #8250df } .nchan { fill: #1a7f37 } .io { fill: #cf222e }
-  .original { fill: #57606a }
+  .sockudo { fill: #bc4c00 } .reverb { fill: #bf3989 } .original { fill: #57606a } .event { fill: #8c959f }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .small { fill: #9198a1 }
     .grid { stroke: #3d444d } .middle { stroke: #9198a1 }
     .ours { fill: #4493f8 } .uws { fill: #d29922 } .ws { fill: #ab7df8 } .nchan { fill: #3fb950 } .io { fill: #f85149 }
-    .original { fill: #9198a1 }
+    .sockudo { fill: #fb8f44 } .reverb { fill: #ff80c8 } .original { fill: #9198a1 } .event { fill: #656c76 }
   }
 ";
 
@@ -80,16 +82,20 @@ fn ratios(row: &Row) -> Vec<(Contender, f64)> {
 }
 
 fn legend(out: &mut String, shown: &[Contender]) -> std::fmt::Result {
-    let mut x = LABELS;
+    let (mut x, mut y) = (LABELS, 12.0);
     for contender in shown {
         let name = contender.name();
+        let width = 40.0 + 7.0 * name.len() as f64;
+        if x + width > WIDTH {
+            (x, y) = (LABELS, y + LINE);
+        }
         writeln!(
             out,
-            "<rect class=\"{}\" x=\"{x}\" y=\"12\" width=\"12\" height=\"12\" rx=\"2\"/>",
+            "<rect class=\"{}\" x=\"{x}\" y=\"{y}\" width=\"12\" height=\"12\" rx=\"2\"/>",
             class(*contender)
         )?;
-        writeln!(out, "<text x=\"{}\" y=\"22\">{name}</text>", x + 17.0)?;
-        x += 40.0 + 7.0 * name.len() as f64;
+        writeln!(out, "<text x=\"{}\" y=\"{}\">{name}</text>", x + 17.0, y + 10.0)?;
+        x += width;
     }
     Ok(())
 }
@@ -144,9 +150,11 @@ fn class(contender: Contender) -> &'static str {
         Contender::UWebSockets => "uws",
         Contender::Ws => "ws",
         Contender::Nchan => "nchan",
-        // These stand in no row with the plain loop.
         Contender::SocketIo => "io",
+        Contender::Sockudo => "sockudo",
+        Contender::Reverb => "reverb",
         Contender::GatewayWorker => "original",
+        Contender::GatewayWorkerEvent => "event",
         Contender::Gateway2
         | Contender::Store
         | Contender::Coalesce

@@ -1,19 +1,13 @@
-//! The servers that are compared, and how each is started.
+//! The servers that are compared, and what each can do.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use gateway_tests::{OriginalStack, ProcessGroup, TestCertificate, root, server_binary};
+use gateway_tests::{OriginalStack, root};
 
-use crate::cores::Cores;
-use crate::endpoint::Endpoint;
 use crate::nginx::Nginx;
-use crate::running::Running;
-use crate::tokens::TOKEN_KEY;
-use crate::{caddy, nginx, plain, ring};
+use crate::{caddy, pusher, reverb, ring, sockudo};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Contender {
@@ -22,7 +16,7 @@ pub(crate) enum Contender {
     Gateway2,
     /// Our server with a store for messages to users who are not there.
     Store,
-    /// Our server with messages that wait for those which follow, for [`COALESCE`].
+    /// Our server with messages that wait for those which follow.
     Coalesce,
     Plain,
     /// The plain loop with its sends through io_uring.
@@ -31,7 +25,11 @@ pub(crate) enum Contender {
     Ws,
     Nchan,
     SocketIo,
+    Sockudo,
+    Reverb,
     GatewayWorker,
+    /// GatewayWorker with PHP's extension event.
+    GatewayWorkerEvent,
     /// Our server without TLS behind a proxy that speaks it.
     BehindNginx,
     BehindCaddy,
@@ -54,11 +52,8 @@ pub(crate) enum Mode {
 /// How often clients are pinged where they are; it is our server's usual interval.
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(25);
 
-/// How long messages wait for others where they do.
-const COALESCE: &str = "2ms";
-
 impl Contender {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Ours,
         Self::Gateway2,
         Self::Store,
@@ -69,7 +64,10 @@ impl Contender {
         Self::Ws,
         Self::Nchan,
         Self::SocketIo,
+        Self::Sockudo,
+        Self::Reverb,
         Self::GatewayWorker,
+        Self::GatewayWorkerEvent,
         Self::BehindNginx,
         Self::BehindCaddy,
     ];
@@ -86,7 +84,10 @@ impl Contender {
             Self::Ws => "ws",
             Self::Nchan => "nchan",
             Self::SocketIo => "socket.io",
+            Self::Sockudo => "Sockudo",
+            Self::Reverb => "Reverb",
             Self::GatewayWorker => "GatewayWorker",
+            Self::GatewayWorkerEvent => "GatewayWorker, event",
             Self::BehindNginx => "gateway-server behind nginx",
             Self::BehindCaddy => "gateway-server behind Caddy",
         }
@@ -111,7 +112,17 @@ impl Contender {
                 "neither installed (libnginx-mod-nchan) nor in NGINX_PATH: scripts/bench-peers gets it"
                     .to_owned()
             }),
+            Self::Sockudo => sockudo::find().is_none().then(|| {
+                "Sockudo is not in SOCKUDO_PATH, a folder with bin/sockudo: scripts/bench-peers gets it"
+                    .to_owned()
+            }),
+            Self::Reverb => (reverb::find().is_none())
+                .then(|| "REVERB_PATH names no application of Laravel with Reverb".to_owned())
+                .or_else(|| missing_extension(event_extension())),
             Self::GatewayWorker => OriginalStack::missing(),
+            Self::GatewayWorkerEvent => {
+                OriginalStack::missing().or_else(|| missing_extension(event_extension()))
+            }
             Self::BehindNginx => Nginx::find().is_none().then(|| {
                 "nginx is neither installed nor in NGINX_PATH: scripts/bench-peers gets it".to_owned()
             }),
@@ -138,7 +149,7 @@ impl Contender {
 
     /// True if the server sends each client a first message by itself.
     pub(crate) fn greets(self) -> bool {
-        self.is_ours() || matches!(self, Self::SocketIo | Self::GatewayWorker)
+        self.is_ours() || self.speaks_pusher() || self.is_original() || self == Self::SocketIo
     }
 
     /// True if the server pings clients, or an application on it does by the recipe of its documents.
@@ -146,10 +157,22 @@ impl Contender {
         matches!(self, Self::Ours | Self::UWebSockets | Self::Ws)
     }
 
-    /// The message by which a client asks to get messages, where it has to; the server answers it.
-    pub(crate) fn joins_by(self) -> Option<&'static [u8]> {
-        // The packet CONNECT of socket.io, in a message of engine.io.
-        (self == Self::SocketIo).then_some(b"40")
+    /// The message by which a client asks to get the messages of its topic, where it has to; the server answers it.
+    pub(crate) fn joins_by(self, topic: &str) -> Option<String> {
+        match self {
+            // The packet CONNECT of socket.io, in a message of engine.io.
+            Self::SocketIo => Some("40".to_owned()),
+            _ => self.speaks_pusher().then(|| pusher::subscription(topic)),
+        }
+    }
+
+    fn speaks_pusher(self) -> bool {
+        matches!(self, Self::Sockudo | Self::Reverb)
+    }
+
+    /// True for GatewayWorker, with or without an extension.
+    pub(crate) fn is_original(self) -> bool {
+        matches!(self, Self::GatewayWorker | Self::GatewayWorkerEvent)
     }
 
     pub(crate) fn is_ours(self) -> bool {
@@ -165,154 +188,26 @@ impl Contender {
         match self {
             Self::Nchan => format!("/subscribe/{topic}"),
             Self::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&topic={topic}"),
+            _ if self.speaks_pusher() => pusher::path(),
             _ => format!("/{topic}"),
         }
     }
-
-    pub(crate) async fn start(self, cores: Cores, mode: Mode) -> anyhow::Result<Running> {
-        let certificate = (mode == Mode::Tls).then(TestCertificate::new).transpose()?;
-        let folder = tempfile::tempdir()?;
-        let in_folder =
-            |name| folder.path().join(name).to_str().map(str::to_owned).context("the folder's name");
-        // nginx and Caddy do not say which port they have found free.
-        let chosen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut ready = "ready ";
-        let mut command = match self {
-            Self::Ours if mode == Mode::Pinging => pinging(cores, &["--websocket", "127.0.0.1:0"])?,
-            Self::Ours => {
-                let secure = certificate.as_ref().map(TestCertificate::flags);
-                let secure: Vec<_> = secure.iter().flatten().map(String::as_str).collect();
-                ours(cores, &secure)?
-            }
-            Self::BehindNginx | Self::BehindCaddy => ours(cores, &[])?,
-            Self::Gateway2 => ours(cores, &["--operations", "127.0.0.1:0"])?,
-            Self::Store => ours(cores, &["--store", &in_folder("store")?])?,
-            Self::Coalesce => ours(cores, &["--coalesce", COALESCE])?,
-            Self::SocketIo => node("bench_socket_io.js", "SOCKET_IO_PATH"),
-            Self::GatewayWorker => return self.start_original(cores).await,
-            Self::Plain | Self::Ring => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.arg(plain::ARGUMENT);
-                if self == Self::Ring {
-                    command.arg(ring::ARGUMENT);
-                }
-                command
-            }
-            Self::UWebSockets => {
-                let mut command = node("bench_uws.js", "UWS_PATH");
-                if let Some(certificate) = &certificate {
-                    command.arg(&certificate.certificate).arg(&certificate.key);
-                }
-                command
-            }
-            Self::Ws => node("bench_ws.js", "WS_PATH"),
-            Self::Nchan => {
-                ready = nginx::READY;
-                Nginx::find().context("nginx with nchan")?.with_nchan(chosen, folder.path())?
-            }
-        };
-        match mode {
-            Mode::Pinging => drop(command.env("PING_SECONDS", PING_INTERVAL.as_secs().to_string())),
-            Mode::Recovering => drop(command.env("RECOVERS", "true")),
-            Mode::Tokens => drop(command.env("GATEWAY_TOKEN_KEY", TOKEN_KEY)),
-            Mode::Plain | Mode::Tls => {}
-        }
-        let (process, line) = cores.as_server(ProcessGroup::start_silent(command, ready)).await?;
-        let (mut websocket, register) = match self {
-            _ if self.is_ours() => our_addresses(&line)?,
-            Self::Nchan => (chosen, chosen),
-            _ => addresses(&line)?,
-        };
-        let operations = line.split_whitespace().find_map(|word| word.strip_prefix("operations="));
-        let operations = operations.map(str::parse).transpose()?;
-        let mut groups = vec![process];
-        if self.is_proxied() {
-            let certificate = certificate.as_ref().context("a proxy speaks TLS")?;
-            let (command, ready) = match self {
-                Self::BehindNginx => {
-                    let nginx = Nginx::find().context("nginx")?;
-                    (nginx.in_front(chosen, websocket, certificate, folder.path())?, nginx::READY)
-                }
-                _ => {
-                    let caddy = caddy::find().context("Caddy")?;
-                    (caddy::in_front(&caddy, chosen, websocket, certificate, folder.path())?, caddy::READY)
-                }
-            };
-            groups.push(cores.as_server(ProcessGroup::start_silent(command, ready)).await?.0);
-            websocket = chosen;
-        }
-        let websocket =
-            if mode == Mode::Tls { Endpoint::with_tls(websocket)? } else { Endpoint::plain(websocket) };
-        let (_folder, _certificate) = (Some(folder), certificate);
-        Ok(Running { contender: self, websocket, register, operations, groups, _folder, _certificate })
-    }
-
-    /// Starts the processes of GatewayWorker, one of each kind.
-    async fn start_original(self, cores: Cores) -> anyhow::Result<Running> {
-        let stack = cores.as_server(OriginalStack::start()).await?;
-        Ok(Running {
-            contender: self,
-            websocket: Endpoint::plain(stack.websocket),
-            register: stack.internal,
-            operations: None,
-            groups: vec![stack.processes],
-            _folder: Some(stack.data),
-            _certificate: None,
-        })
-    }
-
-    /// Starts our server with its usual pings, on a port that it shares with others.
-    pub(crate) async fn sharing(cores: Cores, port: Option<SocketAddr>) -> anyhow::Result<Running> {
-        let port = port.map_or_else(|| "127.0.0.1:0".to_owned(), |port| port.to_string());
-        let command = pinging(cores, &["--reuse-port", "--websocket", &port])?;
-        let (process, line) = cores.as_server(ProcessGroup::start_silent(command, "ready ")).await?;
-        let (websocket, register) = our_addresses(&line)?;
-        Ok(Running {
-            contender: Self::Ours,
-            websocket: Endpoint::plain(websocket),
-            register,
-            operations: None,
-            groups: vec![process],
-            _folder: None,
-            _certificate: None,
-        })
-    }
-}
-
-/// Gives the command of our server. Without pings, nothing but what is measured happens on the connections.
-fn ours(cores: Cores, flags: &[&str]) -> anyhow::Result<Command> {
-    let mut command = pinging(cores, &["--websocket", "127.0.0.1:0", "--ping-interval", "0"])?;
-    command.args(flags);
-    Ok(command)
-}
-
-fn pinging(cores: Cores, flags: &[&str]) -> anyhow::Result<Command> {
-    let mut command = Command::new(server_binary()?);
-    let shards = cores.of_server().to_string();
-    command.args(["--register", "127.0.0.1:0", "--shards", &shards]).args(flags);
-    Ok(command)
-}
-
-/// Reads the addresses for clients and for PHP from the line with which the server says that it is ready.
-fn our_addresses(line: &str) -> anyhow::Result<(SocketAddr, SocketAddr)> {
-    let value = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key));
-    Ok((
-        value("websocket=").context("websocket=")?.parse()?,
-        value("register=").context("register=")?.parse()?,
-    ))
-}
-
-/// Reads the address for clients, and that of who publishes where it is another one, from the line of a server in JavaScript.
-fn addresses(line: &str) -> anyhow::Result<(SocketAddr, SocketAddr)> {
-    let mut addresses = line.trim_start_matches("ready ").split_whitespace();
-    let websocket = addresses.next().context("an address")?.parse()?;
-    Ok((websocket, addresses.next().map_or(Ok(websocket), str::parse)?))
 }
 
 pub(crate) fn node(script: &str, variable: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(root().join("tests/js").join(script)).env("NODE_PATH", node_modules(variable));
     command
+}
+
+/// The file of PHP's extension event, by which programs in PHP hold more clients than `select` takes.
+pub(crate) fn event_extension() -> Option<PathBuf> {
+    std::env::var_os("PHP_EVENT_EXTENSION").map(PathBuf::from)
+}
+
+fn missing_extension(extension: Option<PathBuf>) -> Option<String> {
+    (!extension.is_some_and(|file| file.is_file()))
+        .then(|| "PHP_EVENT_EXTENSION names no file of PHP's extension event".to_owned())
 }
 
 fn node_modules(variable: &str) -> PathBuf {

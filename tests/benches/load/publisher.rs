@@ -1,5 +1,5 @@
-//! The publisher of messages: to our server by the bridge, to GatewayWorker by its own protocol, to nchan and socket.io by HTTP, and to the
-//! others by a websocket of its own.
+//! The publisher of messages: to our server by the bridge, to GatewayWorker by its own protocol, to nchan and socket.io by HTTP, to Sockudo
+//! and Reverb by the HTTP API of Pusher, and to the others by a websocket of its own.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -16,6 +16,7 @@ use serde_bytes::Bytes;
 use crate::fleet::CONTROL;
 use crate::frames::{self, push_masked};
 use crate::handshake;
+use crate::pusher_api::PusherApi;
 
 /// The clients of a message: all of a fleet, or the one with this topic.
 #[derive(Clone, Copy)]
@@ -27,7 +28,13 @@ pub(crate) enum Target<'a> {
 /// The topic that all clients share.
 pub(crate) const SHARED: &str = "all";
 
-pub(crate) struct Publisher {
+pub(crate) enum Publisher {
+    Line(Line),
+    Pusher(Box<PusherApi>),
+}
+
+/// A single connection over which everything is published.
+pub(crate) struct Line {
     socket: TcpStream,
     tongue: Tongue,
     out: Vec<u8>,
@@ -52,7 +59,7 @@ impl Publisher {
         Login::new(Login::PHP, new_producer(), b"", &nonce, OWN_NONCE).encode(&mut login)?;
         socket.write_all(&login)?;
         let Reply::Welcome { .. } = read_reply(&mut socket)? else { bail!("no welcome") };
-        Self::new(socket, Tongue::Bridge { seq: 0 })
+        Self::over(socket, Tongue::Bridge { seq: 0 })
     }
 
     pub(crate) fn websocket(address: SocketAddr) -> anyhow::Result<Self> {
@@ -60,11 +67,11 @@ impl Publisher {
         socket.write_all(&handshake::request(address, "/control"))?;
         let length = socket.read(&mut [0; 2048])?;
         anyhow::ensure!(length > 0, "no way in for whoever publishes");
-        Self::new(socket, Tongue::Websocket)
+        Self::over(socket, Tongue::Websocket)
     }
 
     pub(crate) fn http(address: SocketAddr) -> anyhow::Result<Self> {
-        Self::new(connect(address)?, Tongue::Http)
+        Self::over(connect(address)?, Tongue::Http)
     }
 
     pub(crate) fn original(address: SocketAddr) -> anyhow::Result<Self> {
@@ -72,20 +79,58 @@ impl Publisher {
         let mut login = Vec::new();
         Command::ClientConnect { secret_key: String::new() }.encode(&mut login)?;
         socket.write_all(&login)?;
-        Self::new(socket, Tongue::Original)
+        Self::over(socket, Tongue::Original)
     }
 
-    fn new(socket: std::net::TcpStream, tongue: Tongue) -> anyhow::Result<Self> {
+    pub(crate) fn pusher(address: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self::Pusher(Box::new(PusherApi::new(address)?)))
+    }
+
+    fn over(socket: std::net::TcpStream, tongue: Tongue) -> anyhow::Result<Self> {
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: TcpStream::from_std(socket), tongue, out: Vec::new() })
+        Ok(Self::Line(Line { socket: TcpStream::from_std(socket), tongue, out: Vec::new() }))
     }
 
     pub(crate) fn register(&mut self, registry: &Registry) -> anyhow::Result<()> {
-        Ok(registry.register(&mut self.socket, CONTROL, Interest::READABLE)?)
+        match self {
+            Self::Line(line) => Ok(registry.register(&mut line.socket, CONTROL, Interest::READABLE)?),
+            Self::Pusher(api) => api.register(registry),
+        }
     }
 
     /// Queues a message.
     pub(crate) fn publish(&mut self, target: Target, payload: &[u8]) -> anyhow::Result<()> {
+        match self {
+            Self::Line(line) => line.publish(target, payload),
+            Self::Pusher(api) => api.publish(target, payload),
+        }
+    }
+
+    /// Gives a client of our server its uid.
+    pub(crate) fn bind(&mut self, client: ClientId, uid: &str) -> anyhow::Result<()> {
+        let Self::Line(line) = self else { bail!("only clients of our server have uids") };
+        line.order(Order::BindUid { client, uid: Bytes::new(uid.as_bytes()) })
+    }
+
+    /// Sends everything that is queued; what waits for an answer to an earlier request goes with that.
+    pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
+        match self {
+            Self::Line(line) => line.flush(),
+            Self::Pusher(api) => api.flush(),
+        }
+    }
+
+    /// Reads acks and answers.
+    pub(crate) fn drain(&mut self) -> anyhow::Result<()> {
+        match self {
+            Self::Line(line) => line.drain(),
+            Self::Pusher(api) => api.drain(),
+        }
+    }
+}
+
+impl Line {
+    fn publish(&mut self, target: Target, payload: &[u8]) -> anyhow::Result<()> {
         let topic = match target {
             Target::All => SHARED,
             Target::One(topic) => topic,
@@ -117,19 +162,13 @@ impl Publisher {
         Ok(())
     }
 
-    /// Gives a client of our server its uid.
-    pub(crate) fn bind(&mut self, client: ClientId, uid: &str) -> anyhow::Result<()> {
-        self.order(Order::BindUid { client, uid: Bytes::new(uid.as_bytes()) })
-    }
-
     fn order(&mut self, order: Order) -> anyhow::Result<()> {
         let Tongue::Bridge { seq } = &mut self.tongue else { bail!("orders go over the bridge") };
         *seq += 1;
         Ok(Request { seq: *seq, call: Call::Order(order) }.encode(&mut self.out)?)
     }
 
-    /// Sends everything that is queued.
-    pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
+    fn flush(&mut self) -> anyhow::Result<()> {
         let mut sent = 0;
         while sent < self.out.len() {
             match self.socket.write(&self.out[sent..]) {
@@ -145,8 +184,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Reads acks and answers, and drops them.
-    pub(crate) fn drain(&mut self) -> anyhow::Result<()> {
+    fn drain(&mut self) -> anyhow::Result<()> {
         let mut chunk = [0; 16 << 10];
         loop {
             match self.socket.read(&mut chunk) {
@@ -159,7 +197,7 @@ impl Publisher {
     }
 }
 
-fn connect(address: SocketAddr) -> anyhow::Result<std::net::TcpStream> {
+pub(crate) fn connect(address: SocketAddr) -> anyhow::Result<std::net::TcpStream> {
     let socket = std::net::TcpStream::connect(address)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(gateway_tests::PATIENCE))?;

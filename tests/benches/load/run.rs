@@ -92,11 +92,11 @@ impl Run {
             Kind::Session(Session { mode: Mode::Pinging, .. }) => contender.pings(),
             _ if contender.is_proxied() => false,
             _ if matches!(contender, Contender::Gateway2 | Contender::Store | Contender::Coalesce) => false,
-            Kind::Session(Session { clients, own_topics, .. }) if contender == Contender::GatewayWorker => {
-                !own_topics && *clients <= SELECT
+            Kind::Session(Session { clients, own_topics, .. }) if contender.is_original() => {
+                !own_topics && (*clients <= SELECT || contender == Contender::GatewayWorkerEvent)
             }
             Kind::Churn(_) => {
-                !matches!(contender, Contender::SocketIo | Contender::GatewayWorker | Contender::Ring)
+                !contender.is_original() && !matches!(contender, Contender::SocketIo | Contender::Ring)
             }
             Kind::Crowd { bound: true, .. } => contender == Contender::Ours,
             Kind::Crowd { .. } => matches!(contender, Contender::Ours | Contender::UWebSockets),

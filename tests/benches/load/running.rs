@@ -32,8 +32,9 @@ impl Running {
     pub(crate) fn publisher(&self) -> anyhow::Result<Publisher> {
         match self.contender {
             ours if ours.is_ours() => Publisher::bridge(self.register),
-            Contender::GatewayWorker => Publisher::original(self.register),
+            Contender::GatewayWorker | Contender::GatewayWorkerEvent => Publisher::original(self.register),
             Contender::Nchan | Contender::SocketIo => Publisher::http(self.register),
+            Contender::Sockudo | Contender::Reverb => Publisher::pusher(self.register),
             _ => Publisher::websocket(self.register),
         }
     }

@@ -1,6 +1,6 @@
 //! A session: a server is started, a fleet connects to it, and one part after another is measured.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -177,9 +177,8 @@ impl Session {
                 push_masked(&mut frame, TEXT, Control::Seen(0).to_string().as_bytes());
                 fleet.send(&range.clone().collect::<Vec<_>>(), &frame)?;
             }
-            if let Some(message) = contender.joins_by() {
-                join(&mut fleet, range.clone(), message)?;
-            }
+            let topic = |client: usize| topics.get(client).map_or(SHARED, String::as_str);
+            join(&mut fleet, contender, range.clone().map(topic))?;
             if contender.is_ours() && self.own_topics {
                 bind(&mut publisher, &greetings, &topics[range.clone()])?;
             }
@@ -212,15 +211,28 @@ pub(crate) fn secrets(contender: Contender, greetings: &[Vec<u8>]) -> anyhow::Re
     greetings.iter().map(secret).collect()
 }
 
-/// Has clients ask to get messages, and waits for the answers.
-fn join(fleet: &mut Fleet, clients: Range<usize>, message: &[u8]) -> anyhow::Result<()> {
-    let mut frame = Vec::new();
-    push_masked(&mut frame, TEXT, message);
-    fleet.send(&clients.clone().collect::<Vec<_>>(), &frame)?;
-    let (start, mut answers) = (Instant::now(), 0);
-    while answers < clients.len() {
+/// Has the clients that came last, of which each has its topic here, ask for the messages of their topics where they have to, and waits for
+/// the answers.
+pub(crate) fn join<'a>(
+    fleet: &mut Fleet,
+    contender: Contender,
+    topics: impl ExactSizeIterator<Item = &'a str>,
+) -> anyhow::Result<()> {
+    let (start, joining, mut answers) = (Instant::now(), topics.len(), 0);
+    let first = fleet.clients.len() - joining;
+    let mut frames: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+    for (client, topic) in topics.enumerate() {
+        let Some(message) = contender.joins_by(topic) else { return Ok(()) };
+        let mut frame = Vec::new();
+        push_masked(&mut frame, TEXT, message.as_bytes());
+        frames.entry(frame).or_default().push(first + client);
+    }
+    for (frame, clients) in frames {
+        fleet.send(&clients, &frame)?;
+    }
+    while answers < joining {
         fleet.turn(|_, _, opcode| answers += usize::from(opcode == TEXT))?;
-        anyhow::ensure!(start.elapsed() < PATIENCE, "{answers} of {} clients have joined", clients.len());
+        anyhow::ensure!(start.elapsed() < PATIENCE, "{answers} of {joining} clients have joined");
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::quiet::Patience;
 use crate::results::{median, thousands};
 use crate::running::Running;
 use crate::seat::most_connections;
-use crate::session::{bind, own_topic};
+use crate::session::{bind, join, own_topic};
 
 /// The word that chooses this measurement alone.
 pub(crate) const WORD: &str = "wave";
@@ -62,7 +62,7 @@ struct Spread {
     longest: f64,
 }
 
-/// Measures our server beside uWebSockets and the plain loop.
+/// Measures our server beside uWebSockets, Sockudo and the plain loop.
 pub(crate) async fn measure(
     cores: Cores,
     is_quick: bool,
@@ -71,7 +71,7 @@ pub(crate) async fn measure(
     let rounds = if is_quick { 1 } else { 5 };
     let clients = CLIENTS.min(most_connections()?);
     let mut all = Vec::new();
-    for contender in [Contender::Ours, Contender::Plain, Contender::UWebSockets] {
+    for contender in [Contender::Ours, Contender::Plain, Contender::UWebSockets, Contender::Sockudo] {
         if let Some(reason) = contender.missing() {
             println!("SKIPPED {}: {reason}", contender.name());
             continue;
@@ -162,6 +162,7 @@ fn come(
     if contender.is_ours() {
         bind(publisher, &greetings, topics)?;
     }
+    join(fleet, contender, topics.iter().map(String::as_str))?;
     let last = topics.last().context("a client")?;
     publisher.publish(Target::One(last), &[b'x'; SIZE])?;
     publisher.flush()?;
