@@ -86,7 +86,9 @@ pub(crate) fn new_connection(encoding: Encoding) -> (NewConnection, TcpStream) {
 
 /// Calls `then` with a client of 127.0.0.1 that has the session, for tests of what an [`EventSink`] does.
 pub(crate) fn with_client<T>(connection_id: u32, session: &[u8], then: impl FnOnce(&Client<'_>) -> T) -> T {
-    let (new_connection, _other_end) = new_connection(Encoding::Websocket);
+    let (new_connection, other_end) = new_connection(Encoding::Websocket);
+    // Thousands of such clients would leave the system no ports for a minute.
+    SockRef::from(&other_end).set_linger(Some(Duration::ZERO)).unwrap();
     let socket = mio::net::TcpStream::from_std(new_connection.socket);
     let connection = Connection::new(socket, connection_id, Encoding::Websocket, 0);
     let mut client = Client::of(&connection, &settings().listeners);
