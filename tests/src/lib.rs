@@ -97,7 +97,7 @@ pub use moving_proxy::MovingProxy;
 pub use nats::{Nats, Way};
 pub use network::{in_own_network, on_default_ports};
 pub use node::{NO_NODE, node_with_websocket};
-pub use nodes::{Node, Nodes, SECRET};
+pub use nodes::{IN_JETSTREAM, Node, Nodes, SECRET};
 pub use operator::{Answer, Operator};
 pub use original::{OriginalGateway, OriginalStack};
 pub use original_cluster::OriginalCluster;

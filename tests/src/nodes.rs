@@ -18,6 +18,9 @@ pub struct Node {
     pub way: Way,
 }
 
+/// Flags of a server with its store in JetStream, which takes little of the disk's room: by itself it wants more than some machines have.
+pub const IN_JETSTREAM: [&str; 4] = ["--store", "jetstream", "--store-bytes", "1000000000"];
+
 impl Nodes {
     /// Starts NATS and `count` servers. Without NATS the test is reported as skipped, and this gives `None`.
     pub async fn start(test: &str, count: usize, flags: &[&str]) -> anyhow::Result<Option<Self>> {
@@ -29,7 +32,7 @@ impl Nodes {
     /// as skipped, and this gives `None`.
     pub async fn start_with_inbox(test: &str, count: usize, flags: &[&str]) -> anyhow::Result<Option<Self>> {
         let Some(nats) = Nats::start_jetstream(test).await? else { return Ok(None) };
-        Self::over(nats, count, &[&["--store", "jetstream"], flags].concat()).await.map(Some)
+        Self::over(nats, count, &[&IN_JETSTREAM, flags].concat()).await.map(Some)
     }
 
     /// Starts `count` servers with this NATS.

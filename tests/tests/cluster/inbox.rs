@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use gateway_tests::{
-    FromInbox, Nats, Node, Nodes, Operator, PATIENCE, PhpPeer, ResumingPage, SECRET, Server, WebhookReceiver,
-    WebhookRequest, eventually, field, free_port, list, new_producer, server_binary, soon,
+    FromInbox, IN_JETSTREAM, Nats, Node, Nodes, Operator, PATIENCE, PhpPeer, ResumingPage, SECRET, Server,
+    WebhookReceiver, WebhookRequest, eventually, field, free_port, list, new_producer, server_binary, soon,
 };
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use nix::sys::signal::Signal;
@@ -304,9 +304,9 @@ async fn a_nats_of_three_servers_may_lose_any_of_them() -> anyhow::Result<()> {
     let urls: Vec<_> = servers.iter().map(Nats::url).collect();
     let addresses: Vec<_> = servers.iter().map(|server| server.address).collect();
     // Each node has one of the servers first, and knows of all.
-    let flags = ["--store", "jetstream", "--store-replicas", "3", "--cluster-nats", &urls.join(",")];
-    let mut nodes =
-        Nodes::over(servers.remove(0), 0, &[&flags[..], &["--resume-seconds", "0"]].concat()).await?;
+    let urls = urls.join(",");
+    let flags = ["--store-replicas", "3", "--cluster-nats", &urls, "--resume-seconds", "0"];
+    let mut nodes = Nodes::over(servers.remove(0), 0, &[&IN_JETSTREAM[..], &flags].concat()).await?;
     for address in addresses {
         nodes.add_by(address).await?;
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
-use gateway_tests::{Nats, Operator, SECRET, Server, root};
+use gateway_tests::{IN_JETSTREAM, Nats, Operator, SECRET, Server, root};
 use serde_json::Value;
 
 /// Labels that Prometheus adds to what it scrapes.
@@ -67,7 +67,7 @@ async fn board_and_alerts_know_the_metrics_that_there_are() -> anyhow::Result<()
     let Some(nats) = Nats::start_jetstream(test).await? else { return Ok(()) };
     let server = Server::start_with(|command| {
         command.env("GATEWAY_SECRET_KEY", SECRET).env("GATEWAY_OPERATIONS_TOKEN", "operators");
-        command.args(["--operations", "127.0.0.1:0", "--node", "127.0.0.1:1238", "--store", "jetstream"]);
+        command.args(["--operations", "127.0.0.1:0", "--node", "127.0.0.1:1238"]).args(IN_JETSTREAM);
         command.args(["--cluster-nats", &format!("nats://{}", nats.address)]);
     })
     .await?;

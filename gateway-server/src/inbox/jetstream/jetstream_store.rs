@@ -148,7 +148,7 @@ async fn open(
 /// Makes the stream or takes it, and gives a NATS the time to find all of its servers: one that has just started says at first that it
 /// has too few.
 async fn ensure(api: &Api, names: &Names, wanted: StreamSettings) -> Result<StreamState, ApiError> {
-    const FORMS: Duration = Duration::from_secs(10);
+    const FORMS: Duration = Duration::from_secs(20);
     const PAUSE: Duration = Duration::from_millis(250);
     let begun = Instant::now();
     loop {
