@@ -22,7 +22,8 @@ pub(crate) struct Run {
 /// The name of a scenario, its unit and its figures.
 pub(crate) type Found = (String, Unit, Figures);
 
-/// The clients that a process of Workerman can hold without PHP's extension `event`.
+/// The clients that a process of Workerman can hold without PHP's extension `event`, and the most that servers written in PHP have on one
+/// topic, for the sake of the time that the whole run takes.
 const SELECT: usize = 1000;
 
 /// The number of turns that each server has in each part of a round.
@@ -93,7 +94,10 @@ impl Run {
             _ if contender.is_proxied() => false,
             _ if matches!(contender, Contender::Gateway2 | Contender::Store | Contender::Coalesce) => false,
             Kind::Session(Session { clients, own_topics, .. }) if contender.is_original() => {
-                !own_topics && (*clients <= SELECT || contender == Contender::GatewayWorkerEvent)
+                !own_topics && *clients <= SELECT
+            }
+            Kind::Session(Session { clients, own_topics: false, .. }) if contender == Contender::Reverb => {
+                *clients <= SELECT
             }
             Kind::Churn(_) => {
                 !contender.is_original() && !matches!(contender, Contender::SocketIo | Contender::Ring)
