@@ -11,6 +11,9 @@ mod index;
 #[path = "../src/shard/outbox.rs"]
 mod outbox;
 #[allow(dead_code, unused_imports)]
+#[path = "../src/shard/packed_bytes.rs"]
+mod packed_bytes;
+#[allow(dead_code, unused_imports)]
 #[path = "../src/shard/throughput.rs"]
 mod throughput;
 #[allow(dead_code, unused_imports)]

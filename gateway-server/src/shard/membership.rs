@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::claim::NameClaim;
 use super::index::Index;
+use super::packed_bytes::PackedBytes;
 
 /// For each uid, or for each group, the connections of this shard that hold it. Every change is counted in the shared [`Index`].
 pub(super) struct NameTable {
@@ -62,18 +63,17 @@ impl NameTable {
     /// Adds a connection to a name. Gives the name as the table stores it, or `None` if the connection held it already.
     fn add(&mut self, claim: NameClaim, key: usize) -> Option<Arc<[u8]>> {
         let name = claim.name();
-        if !self.holders.contains_key(name) {
-            self.holders.insert(self.index.keep(name), Keys::default());
-        }
-        if let Some((kept, keys)) = self.holders.get_key_value_mut(name)
-            && keys.insert(key)
-        {
-            let kept = Arc::clone(kept);
-            claim.keep();
-            Some(kept)
-        } else {
-            None
-        }
+        let kept = match self.holders.get_key_value_mut(name) {
+            Some((kept, keys)) => keys.insert(key).then(|| Arc::clone(kept))?,
+            None => {
+                let (kept, mut keys) = (self.index.keep(name), Keys::default());
+                keys.insert(key);
+                self.holders.insert(Arc::clone(&kept), keys);
+                kept
+            }
+        };
+        claim.keep();
+        Some(kept)
     }
 
     fn remove(&mut self, name: &[u8], key: usize) {
@@ -87,6 +87,67 @@ impl NameTable {
             }
         }
         self.index.remove(name, self.shard);
+    }
+}
+
+/// The names of a table, and who holds each, in a few large blocks of memory.
+pub(super) struct PackedNames {
+    bytes: PackedBytes,
+    names: Vec<PackedName>,
+    /// The keys of the connections that hold the first name, then of those that hold the second, and so on.
+    keys: Vec<u32>,
+}
+
+/// A name of which the bytes and the keys stand elsewhere.
+struct PackedName {
+    length: u32,
+    holders: u32,
+    /// Whether the index has forgotten the members.
+    is_packed_in_index: bool,
+}
+
+impl NameTable {
+    /// Empties the table into less memory. Until [`NameTable::unpack`] nobody may use it, and no holder of a name may change.
+    pub(super) fn pack(&mut self) -> PackedNames {
+        let holders = std::mem::take(&mut self.holders);
+        self.index.begin_packing(self.shard);
+        let mut packed = PackedNames {
+            bytes: PackedBytes::default(),
+            names: Vec::with_capacity(holders.len()),
+            keys: Vec::with_capacity(holders.values().map(Keys::len).sum()),
+        };
+        for (name, keys) in holders {
+            packed.bytes.push(&name);
+            packed.keys.extend(keys.iter().map(|key| key as u32));
+            packed.names.push(PackedName {
+                length: name.len() as u32,
+                holders: keys.len() as u32,
+                is_packed_in_index: self.index.pack(&name, self.shard, keys.len()),
+            });
+        }
+        self.index.shrink();
+        packed
+    }
+
+    /// Fills the table again. `give` gets the key of each holder, with the name as the table stores it.
+    pub(super) fn unpack(&mut self, packed: PackedNames, mut give: impl FnMut(usize, &Arc<[u8]>)) {
+        let PackedNames { mut bytes, names, keys } = packed;
+        let mut keys = keys.into_iter();
+        self.holders.reserve(names.len());
+        for PackedName { length, holders, is_packed_in_index } in names {
+            let name = bytes.take(length as usize);
+            let kept = match is_packed_in_index {
+                true => self.index.unpack(name, self.shard, holders as usize),
+                false => self.index.keep(name),
+            };
+            let mut held = Keys::default();
+            for key in keys.by_ref().take(holders as usize) {
+                held.insert(key as usize);
+                give(key as usize, &kept);
+            }
+            self.holders.insert(kept, held);
+        }
+        self.index.end_packing(self.shard);
     }
 }
 
@@ -251,6 +312,44 @@ mod tests {
         one.unbind(&mut uids, 1);
         one.unbind(&mut uids, 1);
         assert!(index.shards(b"bob").is_empty() && uids.holders.is_empty());
+    }
+
+    #[test]
+    fn a_packed_table_is_what_it_was_once_it_is_unpacked() {
+        let (mut groups, index) = names();
+        let mut members: Vec<_> = (0..100).map(|_| Memberships::default()).collect();
+        for (key, member) in members.iter_mut().enumerate() {
+            for name in ["all", ["even", "odd"][key % 2], &format!("of {key}"), ""] {
+                member.join(&mut groups, claim(&index, name), key, 4).unwrap();
+            }
+        }
+        let pending = claim(&index, "odd");
+        for _ in 0..2 {
+            let packed = groups.pack();
+            assert_eq!((groups.holders.capacity(), index.len()), (0, 1));
+            members.iter_mut().for_each(|member| *member = Memberships::default());
+            groups.unpack(packed, |key, name| members[key].groups.push(Arc::clone(name)));
+            assert_eq!((groups.holders.len(), index.len()), (104, 104));
+            assert_eq!(held(&groups, b"all"), (0..100).collect::<Vec<_>>());
+            assert_eq!(held(&groups, b"odd"), (1..100).step_by(2).collect::<Vec<_>>());
+            assert_eq!(held(&groups, b"of 7"), [7]);
+            for (key, member) in members.iter_mut().enumerate() {
+                member.groups.sort();
+                let own = format!("of {key}");
+                let names = [&b""[..], b"all", [&b"even"[..], b"odd"][key % 2], own.as_bytes()];
+                let mut names = names.to_vec();
+                names.sort_unstable();
+                assert!(member.groups.iter().map(|name| &**name).eq(names), "{key}");
+                // A name stands once in memory.
+                assert!(member.groups.iter().all(|name| Arc::ptr_eq(name, &index.keep(name))));
+            }
+        }
+        drop(pending);
+        let (mut uids, _) = names();
+        for (key, member) in members.iter_mut().enumerate() {
+            member.leave_all(&mut uids, &mut groups, key);
+        }
+        assert_eq!((groups.holders.len(), index.len()), (0, 0));
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub(crate) mod membership;
 mod models;
 mod origin;
 mod outbox;
+mod packed_bytes;
 mod panics;
 mod partial;
 pub(crate) mod query;

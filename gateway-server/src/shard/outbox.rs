@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::backlog::{ALLOCATION, Backlog};
+use super::packed_bytes::PackedBytes;
 use super::throughput::Throughput;
 
 /// The largest number of slices that one vectored write gets.
@@ -60,6 +61,23 @@ enum Chunk {
     Frame(Bytes),
     /// Small frames, copied one behind the other.
     Joined(Vec<u8>),
+}
+
+/// An outbox of which the chunks stand elsewhere.
+pub(super) struct PackedOutbox {
+    chunks: u32,
+    /// The position of the newest pong among the chunks.
+    pong: Option<u32>,
+    taken: usize,
+    pace: Throughput,
+    is_given_up: bool,
+}
+
+/// A chunk of a packed outbox.
+pub(super) enum PackedChunk {
+    Frame(Bytes),
+    /// The length of small frames that are joined, which stand with those of other outboxes.
+    Joined(usize),
 }
 
 impl Outbox {
@@ -154,6 +172,68 @@ impl Outbox {
             waiting.is_given_up = is_given_up;
         });
         true
+    }
+
+    /// Empties the outbox into less memory, or gives `None` if nothing waits. The frames that others may hold too stay counted in
+    /// `held`.
+    pub(super) fn pack(
+        &mut self,
+        chunks: &mut Vec<PackedChunk>,
+        bytes: &mut PackedBytes,
+        held: &mut Backlog,
+    ) -> Option<PackedOutbox> {
+        held.change(self.own(), 0);
+        let waiting = *self.0.take()?;
+        let pong = waiting.pong.and_then(|pong| pong.checked_sub(waiting.gone));
+        let packed = PackedOutbox {
+            chunks: waiting.chunks.len() as u32,
+            pong: pong.map(|pong| pong as u32),
+            taken: waiting.taken,
+            pace: waiting.pace,
+            is_given_up: waiting.is_given_up,
+        };
+        chunks.extend(waiting.chunks.into_iter().map(|chunk| match chunk {
+            Chunk::Frame(frame) => PackedChunk::Frame(frame),
+            Chunk::Joined(frames) => {
+                bytes.push(&frames);
+                PackedChunk::Joined(frames.len())
+            }
+        }));
+        Some(packed)
+    }
+
+    /// Makes the outbox that [`Outbox::pack`] has packed, of the next chunks and bytes.
+    pub(super) fn unpack(
+        packed: PackedOutbox,
+        chunks: &mut impl Iterator<Item = PackedChunk>,
+        bytes: &mut PackedBytes,
+        held: &mut Backlog,
+    ) -> Self {
+        let count = packed.chunks as usize;
+        let mut waiting = Waiting {
+            chunks: VecDeque::with_capacity(count),
+            taken: packed.taken,
+            pong: packed.pong.map(u64::from),
+            pace: packed.pace,
+            is_given_up: packed.is_given_up,
+            ..Waiting::default()
+        };
+        for chunk in chunks.take(count) {
+            let chunk = match chunk {
+                PackedChunk::Frame(frame) => Chunk::Frame(frame),
+                PackedChunk::Joined(length) => {
+                    let frames = bytes.take(length).to_vec();
+                    waiting.joined += frames.capacity();
+                    Chunk::Joined(frames)
+                }
+            };
+            waiting.bytes += chunk.len();
+            waiting.chunks.push_back(chunk);
+        }
+        waiting.bytes -= packed.taken;
+        let outbox = Self(Some(Box::new(waiting)));
+        held.change(0, outbox.own());
+        outbox
     }
 
     pub(super) fn push(&mut self, frame: Bytes, held: &mut Backlog) {
@@ -466,6 +546,50 @@ mod tests {
         assert!((110_000..120_000).contains(&held.bytes()), "{}", held.bytes());
         outboxes[0].clear(&mut held);
         assert_eq!(held.bytes(), 0);
+    }
+
+    #[test]
+    fn a_packed_outbox_goes_on_at_the_byte_and_counts_what_it_did() {
+        let shared = frame(b's', 1000);
+        let pong = |payload: u8| Bytes::from(vec![0x8a, 1, payload]);
+        let small: Vec<u8> = (b'a'..b'f').flat_map(|byte| [byte; 3]).collect();
+        let rest: Vec<u8> = (b'g'..b'z').flat_map(|byte| [byte; 7]).collect();
+        let whole = [&shared[..], &small, &pong(2), &rest].concat();
+        for room in [0, 1, 999, 1000, 1001, 1005, 1150] {
+            let mut held = Backlog::default();
+            let mut outboxes = [Outbox::default(), Outbox::default()];
+            for outbox in &mut outboxes {
+                outbox.push(shared.clone(), &mut held);
+                (b'a'..b'f').for_each(|byte| outbox.push(frame(byte, 3), &mut held));
+                outbox.push_pong(pong(1), &mut held);
+                (b'g'..b'z').for_each(|byte| outbox.push(frame(byte, 7), &mut held));
+                let mut socket = Socket { taken: Vec::new(), room, at_once: 999 };
+                outbox.write_to(&mut socket, &mut held).unwrap();
+            }
+            let before = held.bytes();
+            let (mut chunks, mut bytes) = (Vec::new(), PackedBytes::default());
+            let packed = outboxes.each_mut().map(|one| one.pack(&mut chunks, &mut bytes, &mut held).unwrap());
+            assert!(outboxes.iter().all(Outbox::is_empty) && held.bytes() < before);
+            assert!(Outbox::default().pack(&mut chunks, &mut bytes, &mut held).is_none());
+            let mut chunks = chunks.into_iter();
+            let outboxes = packed.map(|one| Outbox::unpack(one, &mut chunks, &mut bytes, &mut held));
+            // The memory that small frames were given to grow is not there any more.
+            assert!(
+                (before.saturating_sub(1000)..=before).contains(&held.bytes()),
+                "{} after {before}",
+                held.bytes()
+            );
+            for mut outbox in outboxes {
+                assert_eq!(outbox.bytes(), whole.len() - room);
+                outbox.push_pong(pong(2), &mut held);
+                let mut socket = Socket { taken: Vec::new(), room: 2000, at_once: 999 };
+                outbox.write_to(&mut socket, &mut held).unwrap();
+                // Where the old pong is gone already, the new one comes behind all else.
+                let last = if room == 1150 { pong(2) } else { Bytes::new() };
+                assert_eq!(socket.taken, [&whole[room..], &last].concat(), "{room}");
+            }
+            assert_eq!(held.bytes(), 0);
+        }
     }
 
     #[test]

@@ -157,6 +157,7 @@ impl Shard {
 
     /// Goes on after a freeze.
     pub(super) fn thaw(&mut self) {
+        self.unpack();
         self.is_frozen = false;
         // The clients that were taken over meanwhile did not come in the order of their deadlines.
         self.closing.make_contiguous().sort_unstable();

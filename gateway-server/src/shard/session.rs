@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use gateway_wire::php_serialize::{self, Malformed};
 
+use super::packed_bytes::PackedBytes;
 use crate::system::memory_reserve;
 
 /// The default of the longest session, in bytes.
 pub const MAX_SESSION: usize = 1 << 20;
+
+/// The longest session that is packed, in bytes. A longer one has pages of its own.
+const LONGEST_PACKED: usize = 4096;
 
 /// Why a session was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +84,15 @@ impl Session {
         Ok(())
     }
 
+    /// Moves a session that is not long and that nobody else has into `bytes`, and gives its length.
+    pub(super) fn pack(&mut self, bytes: &mut PackedBytes) -> Option<u32> {
+        let session = self.0.take_if(|session| {
+            session.len() <= LONGEST_PACKED && Arc::strong_count(session) + Arc::weak_count(session) == 1
+        })?;
+        bytes.push(&session);
+        Some(session.len() as u32)
+    }
+
     pub(super) fn snapshot(&self, limit: usize) -> Snapshot {
         Snapshot { bytes: self.0.clone(), limit }
     }
@@ -127,6 +140,22 @@ mod tests {
     fn update(shard: &mut TestShard, changes: &'static [u8], in_shard: bool) -> Option<Snapshot> {
         let changes = Bytes::from_static(changes);
         change(shard, |back| Change::UpdateSession { changes, in_shard, back }).unwrap()
+    }
+
+    #[test]
+    fn a_session_is_packed_unless_somebody_merges_it_or_it_is_long() {
+        let mut bytes = PackedBytes::default();
+        let mut session = Session::default();
+        assert_eq!(session.pack(&mut bytes), None);
+        session.set(b"a:0:{}");
+        let before = session.snapshot(100);
+        assert_eq!(session.pack(&mut bytes), None);
+        assert!(session.replace(&before, Arc::from(&b"merged"[..])));
+        assert_eq!((session.pack(&mut bytes), session.is_empty()), (Some(6), true));
+        assert_eq!(bytes.take(6), b"merged");
+        session.set(&[b'x'; LONGEST_PACKED + 1]);
+        assert_eq!(session.pack(&mut bytes), None);
+        assert_eq!(session.bytes().len(), LONGEST_PACKED + 1);
     }
 
     #[test]

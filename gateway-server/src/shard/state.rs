@@ -9,6 +9,7 @@ use mio::Registry;
 
 use super::ShardSettings;
 use super::carry::freezing::Freezing;
+use super::carry::packed::PackedClients;
 use super::clients::Clients;
 use super::command::Command;
 use super::command_queue::CommandReceiver;
@@ -81,6 +82,8 @@ pub(super) struct Shard {
     pub(super) freezing: Option<Freezing>,
     /// Whether the shard is frozen: until it thaws, only who has frozen it uses it.
     pub(super) is_frozen: bool,
+    /// What was taken from the clients of a frozen shard to be given back when it thaws.
+    pub(super) packed: Option<Box<PackedClients>>,
     /// The keys of connections that were taken over from another process and were not read since.
     pub(super) restored: Vec<usize>,
     /// How many more panics the shard survives.
@@ -133,6 +136,7 @@ impl Shard {
             meters: RateMeters::default(),
             freezing: None,
             is_frozen: false,
+            packed: None,
             restored: Vec::new(),
             panic_budget: PanicBudget::default(),
             steps: Arc::default(),

@@ -38,6 +38,7 @@ mod upgrade_from_previous;
 mod upgrade_handshakes;
 mod upgrade_refusals;
 mod upgrade_relays;
+mod upgrade_taken_back;
 mod webhook;
 mod worker_moves;
 mod worker_notices;

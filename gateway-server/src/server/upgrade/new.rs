@@ -29,6 +29,7 @@ use crate::server::keys::Keys;
 use crate::server::live::LiveServer;
 use crate::server::ports::Ports;
 use crate::server::start::Started;
+use crate::system::allocator::trim_heap;
 
 /// Time for the connection to the other nodes of the cluster to be used again. PHP's calls wait for it.
 const JOINING: Duration = Duration::from_secs(2);
@@ -295,6 +296,8 @@ impl<S: Start> Taker for Taking<'_, S> {
         if base.started.cluster.is_some() && self.cluster.is_none() {
             return Err("the node's part in the cluster did not come".to_owned());
         }
+        // The old process has all clients too, so what the tables have outgrown meanwhile is given back at once.
+        trim_heap();
         Ok(())
     }
 

@@ -27,7 +27,7 @@ impl FrozenShard {
         Self { shard, frost, restoration: PlainMutex::default(), relay_ends: PlainMutex::default() }
     }
 
-    /// Gives the shard's clients to `out`, batch by batch, with their sockets.
+    /// Gives the shard's clients to `out`, batch by batch, with their sockets. They take little memory until the shard thaws.
     pub(crate) fn write(&self, out: &mut Out<'_>) -> io::Result<()> {
         let mut relay_ends = RelayEnds::new();
         self.lock().write_carried(&mut relay_ends, out)?;

@@ -1,8 +1,9 @@
 //! The clients of a shard on their way to another process of the same machine, which goes on with them on the same sockets.
 //!
 //! A shard is frozen first: its thread ends its turn and then waits, nobody does its work, and commands wait in its command queue. A frozen
-//! shard is only read while it is written, so thawing it goes on as if nothing had been. In the new process the clients are put into
-//! a shard that is frozen too; it reads and writes nothing before it is thawed, and then reads each of them once.
+//! shard is only read while it is written, but for what is packed: a client that was written takes little memory until the shard thaws, and
+//! then is what it was, so that the shard goes on as if nothing had been. In the new process the clients are put into a shard that is
+//! frozen too; it reads and writes nothing before it is thawed, and then reads each of them once.
 //!
 //! What is written, of each connection: the socket, the connection id, how far its close has come and until when, encoding, listener,
 //! address, what the heartbeat and the rate limit have counted, uid, groups and session, the outbox to the byte, the input that is not
@@ -20,6 +21,7 @@
 //! - the slots of the connections in counts outside the shard, which `Hub::recount` makes anew;
 //! - a stop that is under way (`drain`, `stop_at`, `keeps_parked`): a server that stops is not replaced;
 //! - the frames of a turn (`turn`, `pending`) and the ring: a frozen shard has ended its turn;
+//! - what was packed (`packed`), which is what was written;
 //! - `peak`, `merged`, `steps`, the budget of panics, buffers, and the sum of what waits, which are the process's own.
 
 mod buffers;
@@ -28,6 +30,9 @@ pub(crate) mod freezing;
 pub(crate) mod frozen;
 mod let_go;
 mod malformed;
+pub(super) mod packed;
+#[cfg(test)]
+mod packing_tests;
 mod record;
 mod restore;
 #[cfg(test)]

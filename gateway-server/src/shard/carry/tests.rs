@@ -97,14 +97,14 @@ fn text(message: &str) -> Vec<u8> {
     masked(&websocket::message(MessageKind::Text, message.as_bytes()))
 }
 
-fn to_all(message: &str) -> Command {
+pub(super) fn to_all(message: &str) -> Command {
     let wanted = WantedEncodings { deflated: true, non_websocket: true };
     let frame = Encoded::new(MessageKind::Text, message.as_bytes(), wanted);
     Command::Deliver { to: Audience::All { except: Except::default() }, origin: Origin::HERE, frame }
 }
 
 /// Runs turns until a condition holds.
-fn until(shard: &mut TestShard, what: &str, mut is_so: impl FnMut(&mut TestShard) -> bool) {
+pub(super) fn until(shard: &mut TestShard, what: &str, mut is_so: impl FnMut(&mut TestShard) -> bool) {
     let start = Instant::now();
     while !is_so(shard) {
         assert!(start.elapsed() < Duration::from_secs(30), "{what}");
@@ -465,7 +465,7 @@ fn a_shard_that_was_written_and_thaws_goes_on_as_if_nothing_had_been() {
     assert_eq!(got(&mut shard, &mut client, 4), b"\x81\x02hi");
 }
 
-fn many(settings: &ShardSettings) -> (TestShard, Vec<TcpStream>) {
+pub(super) fn many(settings: &ShardSettings) -> (TestShard, Vec<TcpStream>) {
     let mut shard = TestShard::new(settings.clone());
     let mut clients = vec![stalled(&mut shard, 1), stalled(&mut shard, 2)];
     for (id, encoding) in

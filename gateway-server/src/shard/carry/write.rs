@@ -1,13 +1,14 @@
 //! The writing of a frozen shard's clients, with their sockets.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
 use mio::net::UnixStream;
 use serde_bytes::ByteBuf;
+use slab::Slab;
 
 use super::super::connection::{Connection, ConnectionExt, Phase};
 use super::super::outbox::OutboxParts;
@@ -39,57 +40,57 @@ pub(in crate::shard) type Out<'o> = dyn FnMut(&[u8], &[BorrowedFd<'_>]) -> io::R
 /// The relay's end of the pair that stands for a TLS client's socket, by the key of the client.
 pub(in crate::shard) type RelayEnds = Vec<(usize, UnixStream)>;
 
-/// The socket of a client, or the end of a pair that stands for it.
-enum Descriptor<'s> {
-    Socket(BorrowedFd<'s>),
+/// The socket of a client, by the client's key, or the end of a pair that stands for it.
+enum Descriptor {
+    Socket(usize),
     Served(OwnedFd),
 }
 
 /// Gathers items into batches.
-struct Batches<'o, 's> {
+struct Batches<'o> {
     header: i64,
     items: Vec<Item>,
-    descriptors: Vec<Descriptor<'s>>,
+    descriptors: Vec<Descriptor>,
     bytes: usize,
     out: &'o mut Out<'o>,
 }
 
-impl Batches<'_, '_> {
+impl Batches<'_> {
     /// Makes room for an item with so many bytes, and with a socket or without.
-    fn make_room(&mut self, bytes: usize) -> io::Result<()> {
+    fn make_room(&mut self, bytes: usize, connections: &Slab<Connection>) -> io::Result<()> {
         let is_full = self.bytes + bytes > BATCH_BYTES || self.descriptors.len() == BATCH_SOCKETS;
         if is_full && !self.items.is_empty() {
-            self.flush()?;
+            self.flush(connections)?;
         }
         self.bytes += bytes;
         Ok(())
     }
 
     /// Writes the buffers that the next item names.
-    fn buffers(&mut self, buffers: Vec<Bytes>) -> io::Result<()> {
+    fn buffers(&mut self, buffers: Vec<Bytes>, connections: &Slab<Connection>) -> io::Result<()> {
         for buffer in buffers {
             // An empty buffer is one empty piece.
             let pieces = buffer.len().div_ceil(PIECE).max(1);
             for piece in 0..pieces {
                 let end = buffer.len().min((piece + 1) * PIECE);
                 let bytes = ByteBuf::from(&buffer[piece * PIECE..end]);
-                self.make_room(bytes.len() + NAME)?;
+                self.make_room(bytes.len() + NAME, connections)?;
                 self.items.push(Item::Buffer { bytes, is_last: piece + 1 == pieces });
             }
         }
         Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self, connections: &Slab<Connection>) -> io::Result<()> {
         let batch = Batch { header: self.header, items: std::mem::take(&mut self.items) };
         let bytes = batch.to_bytes();
         drop(batch);
         let descriptors = std::mem::take(&mut self.descriptors);
         let borrowed: Vec<_> = descriptors
             .iter()
-            .map(|descriptor| match descriptor {
-                Descriptor::Socket(socket) => *socket,
-                Descriptor::Served(end) => end.as_fd(),
+            .filter_map(|descriptor| match descriptor {
+                Descriptor::Socket(key) => connections[*key].socket.as_ref().map(AsFd::as_fd),
+                Descriptor::Served(end) => Some(end.as_fd()),
             })
             .collect();
         self.bytes = 0;
@@ -98,10 +99,10 @@ impl Batches<'_, '_> {
 }
 
 impl Shard {
-    /// Writes the clients of a frozen shard, and changes nothing. For each TLS client a pair of sockets is made, whose one end is
-    /// added to `relay_ends`.
+    /// Writes the clients of a frozen shard, and packs each once it is written; when the shard thaws they are what they were. For each
+    /// TLS client a pair of sockets is made, whose one end is added to `relay_ends`.
     pub(in crate::shard) fn write_carried(
-        &self,
+        &mut self,
         relay_ends: &mut RelayEnds,
         out: &mut Out<'_>,
     ) -> io::Result<()> {
@@ -117,15 +118,19 @@ impl Shard {
         let deadlines: HashMap<usize, (Instant, u32)> =
             self.closing.iter().map(|(at, key, connection_id)| (*key, (*at, *connection_id))).collect();
         let mut buffers = WrittenBuffers::default();
-        for (key, connection) in &self.clients.connections {
+        let keys: Vec<u32> = self.clients.connections.iter().map(|(key, _)| key as u32).collect();
+        self.begin_packing();
+        for key in keys.into_iter().map(|key| key as usize) {
             if self.clients.resume.is_arriving(key) {
                 continue;
             }
+            let connections = &self.clients.connections;
+            let connection = &connections[key];
             let deadline = deadlines.get(&key).filter(|(_, id)| *id == connection.connection_id);
             let client =
                 self.carried_client(key, connection, clock, deadline.map(|(at, _)| *at), &mut buffers);
-            batches.buffers(buffers.take_unwritten())?;
-            batches.make_room(weight(&client))?;
+            batches.buffers(buffers.take_unwritten(), connections)?;
+            batches.make_room(weight(&client), connections)?;
             batches.items.push(Item::Client(Box::new(client)));
             match &connection.socket {
                 Some(_) if connection.is_tls => {
@@ -133,11 +138,14 @@ impl Shard {
                     relay_ends.push((key, relay));
                     batches.descriptors.push(Descriptor::Served(served));
                 }
-                Some(socket) => batches.descriptors.push(Descriptor::Socket(socket.as_fd())),
+                Some(_) => batches.descriptors.push(Descriptor::Socket(key)),
                 None => {}
             }
+            self.pack(key);
         }
-        batches.flush()
+        batches.flush(&self.clients.connections)?;
+        self.end_packing();
+        Ok(())
     }
 
     fn carried_shard(&self, clock: Clock) -> CarriedShard {
@@ -152,7 +160,7 @@ impl Shard {
         }
     }
 
-    fn carried_client(
+    pub(super) fn carried_client(
         &self,
         key: usize,
         connection: &Connection,

@@ -1,0 +1,117 @@
+//! The clients of a frozen shard in as little memory as possible while the process that takes them over has them too, so that both
+//! together take little more than one.
+//!
+//! What many small allocations hold for each client moves into a few large blocks: uid, groups, session and outbox, and the tables of
+//! names. Sockets, keys and everything else stay as they are. When the shard thaws, all is unpacked, and is what it was. The memory for that
+//! was free a moment before, as the other process has ended by then; where it is not, allocations wait for it as all do that must not fail.
+
+use super::super::membership::{Memberships, PackedNames};
+use super::super::outbox::{Outbox, PackedChunk, PackedOutbox};
+use super::super::packed_bytes::PackedBytes;
+use super::super::state::Shard;
+use crate::system::allocator::trim_heap;
+use crate::system::memory_reserve;
+
+/// The memory in bytes that has to be free for packing: the first blocks are there before anything is freed.
+const ROOM: usize = 8 << 20;
+/// The number of clients that are packed before what they have freed is given back to the system.
+const TRIM_EVERY: usize = 2_000;
+
+/// What was taken from the clients of a shard. The keys are those of their connections.
+pub(in crate::shard) struct PackedClients {
+    uids: PackedNames,
+    groups: PackedNames,
+    /// The length of each session.
+    sessions: Vec<(u32, u32)>,
+    session_bytes: PackedBytes,
+    outboxes: Vec<(u32, PackedOutbox)>,
+    chunks: Vec<PackedChunk>,
+    chunk_bytes: PackedBytes,
+    /// The number of clients since memory was last given back.
+    untrimmed: usize,
+}
+
+impl Shard {
+    /// Packs the tables of names. The shard must be frozen. Where memory is short, nothing is packed.
+    pub(super) fn begin_packing(&mut self) {
+        self.unpack();
+        if !memory_reserve::has_room(ROOM) {
+            return;
+        }
+        let clients = &mut self.clients;
+        self.packed = Some(Box::new(PackedClients {
+            uids: clients.uids.pack(),
+            groups: clients.groups.pack(),
+            sessions: Vec::new(),
+            session_bytes: PackedBytes::default(),
+            outboxes: Vec::with_capacity(clients.slow.len()),
+            chunks: Vec::with_capacity(clients.slow.len()),
+            chunk_bytes: PackedBytes::default(),
+            untrimmed: 0,
+        }));
+    }
+
+    /// Packs a client, if [`Shard::begin_packing`] has begun to.
+    pub(super) fn pack(&mut self, key: usize) {
+        let Some(packed) = &mut self.packed else { return };
+        let connection = &mut self.clients.connections[key];
+        if let Some(extra) = connection.existing_extra_mut() {
+            extra.memberships = Memberships::default();
+            if let Some(length) = extra.session.pack(&mut packed.session_bytes) {
+                packed.sessions.push((key as u32, length));
+            }
+            let PackedClients { chunks, chunk_bytes, .. } = &mut **packed;
+            if let Some(outbox) = extra.outbox.pack(chunks, chunk_bytes, &mut self.clients.held) {
+                packed.outboxes.push((key as u32, outbox));
+            }
+            connection.slim();
+        }
+        packed.untrimmed += 1;
+        if packed.untrimmed == TRIM_EVERY {
+            packed.untrimmed = 0;
+            trim_heap();
+        }
+    }
+
+    /// Gives back to the system what packing has freed.
+    pub(super) fn end_packing(&self) {
+        if self.packed.is_some() {
+            trim_heap();
+        }
+    }
+
+    /// Gives the clients back what was packed.
+    pub(in crate::shard) fn unpack(&mut self) {
+        let Some(packed) = self.packed.take() else { return };
+        let PackedClients { uids, groups, sessions, outboxes, chunks, .. } = *packed;
+        let (mut session_bytes, mut chunk_bytes) = (packed.session_bytes, packed.chunk_bytes);
+        let clients = &mut self.clients;
+        let connections = &mut clients.connections;
+        // Those that were not packed are in the tables too.
+        let extras = connections.iter_mut().filter_map(|(_, connection)| connection.existing_extra_mut());
+        extras.for_each(|extra| extra.memberships = Memberships::default());
+        clients.uids.unpack(uids, |key, uid| {
+            if let Some(connection) = connections.get_mut(key) {
+                connection.extra_mut().memberships.uid = Some(uid.clone());
+            }
+        });
+        clients.groups.unpack(groups, |key, group| {
+            if let Some(connection) = connections.get_mut(key) {
+                connection.extra_mut().memberships.groups.push(group.clone());
+            }
+        });
+        for (key, length) in sessions {
+            let session = session_bytes.take(length as usize);
+            if let Some(connection) = connections.get_mut(key as usize) {
+                connection.extra_mut().session.set(session);
+            }
+        }
+        let mut chunks = chunks.into_iter();
+        for (key, outbox) in outboxes {
+            let outbox = Outbox::unpack(outbox, &mut chunks, &mut chunk_bytes, &mut clients.held);
+            if let Some(connection) = connections.get_mut(key as usize) {
+                connection.extra_mut().outbox = outbox;
+            }
+        }
+    }
+}
