@@ -38,14 +38,24 @@ impl Form {
     }
 
     pub fn write(&self, value: &impl Serialize) -> Vec<u8> {
-        let mut bytes = vec![self.version];
+        let mut bytes = self.begin();
+        self.append(value, &mut bytes);
+        bytes
+    }
+
+    /// What stands before every value.
+    pub fn begin(&self) -> Vec<u8> {
+        vec![self.version]
+    }
+
+    /// Writes a value, or a part of one, behind others.
+    pub fn append(&self, value: &impl Serialize, bytes: &mut Vec<u8>) {
         // Writing plain values to memory cannot fail.
         let _ = if self.has_names {
-            rmp_serde::encode::write_named(&mut bytes, value)
+            rmp_serde::encode::write_named(bytes, value)
         } else {
-            rmp_serde::encode::write(&mut bytes, value)
+            rmp_serde::encode::write(bytes, value)
         };
-        bytes
     }
 
     /// Reads a value, behind which nothing may stand.

@@ -83,6 +83,11 @@ impl FrozenHub {
         self.shards[shard].take_relayed()
     }
 
+    /// Frees what is kept of the clients to go on with them, as another process does: the shards must never thaw.
+    pub fn forget(&self) {
+        self.shards.iter().for_each(FrozenShard::forget);
+    }
+
     /// Never thaws the shards, and closes this process's descriptors of the clients' sockets, without which a client would not be told
     /// that the other process has closed its connection.
     pub fn stay_frozen(self) {

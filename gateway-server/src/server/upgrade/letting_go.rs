@@ -8,6 +8,7 @@ use rustix::process::setpriority_process;
 use rustix::thread::gettid;
 
 use crate::hub::FrozenHub;
+use crate::system::allocator::trim_heap;
 
 /// The lowest priority, which gets little while others work.
 const LOWEST: i32 = 19;
@@ -18,6 +19,9 @@ pub(crate) struct LettingGo(Option<JoinHandle<()>>);
 impl LettingGo {
     /// Begins to let the shards go. Without a thread for that it is done when this returns: shards that were dropped would thaw.
     pub(super) fn begin(frozen: FrozenHub) -> Self {
+        // The new process takes more memory as soon as it serves.
+        frozen.forget();
+        trim_heap();
         let (give, taken) = mpsc::channel::<FrozenHub>();
         let let_go = move || {
             // The system keeps a priority for each thread. Without a lower one this takes the same time from others as before.

@@ -47,6 +47,11 @@ impl FrozenShard {
         self.lock().take_relayed(relay_ends)
     }
 
+    /// Frees what is kept of the clients to go on with them. The shard must never thaw.
+    pub(crate) fn forget(&self) {
+        self.lock().forget_packed();
+    }
+
     /// Closes this process's descriptors of the clients' sockets. The shard never thaws.
     pub(crate) fn stay_frozen(self) {
         self.lock().let_go();

@@ -22,7 +22,7 @@ impl Shard {
     /// Closes this process's descriptors of the sockets, as the peer of a socket is told of its end only when nobody has it any
     /// more, and gives the memory of the clients back. Nobody is told that the clients have gone.
     pub(in crate::shard) fn let_go(&mut self) {
-        self.packed = None;
+        self.forget_packed();
         for (_, connection) in self.clients.let_go() {
             if let Some(mut socket) = connection.socket {
                 // Closing alone would leave the socket in epoll, as the other process has it too.

@@ -15,7 +15,7 @@ use crate::system::memory_reserve;
 /// The memory in bytes that has to be free for packing: the first blocks are there before anything is freed.
 const ROOM: usize = 8 << 20;
 /// The number of clients that are packed before what they have freed is given back to the system.
-const TRIM_EVERY: usize = 2_000;
+const TRIM_EVERY: usize = 1_000;
 
 /// What was taken from the clients of a shard. The keys are those of their connections.
 pub(in crate::shard) struct PackedClients {
@@ -78,6 +78,11 @@ impl Shard {
         if self.packed.is_some() {
             trim_heap();
         }
+    }
+
+    /// Forgets what was packed: another process has the clients.
+    pub(super) fn forget_packed(&mut self) {
+        self.packed = None;
     }
 
     /// Gives the clients back what was packed.

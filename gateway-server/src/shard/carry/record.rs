@@ -139,7 +139,48 @@ pub(super) struct CarriedMeter {
     pub(super) bytes: f32,
 }
 
+/// Writes a batch item by item. So each is gone once it is written, and the memory of one serves for all.
+#[derive(Default)]
+pub(super) struct BatchWriter {
+    items: Vec<u8>,
+    count: u32,
+}
+
+impl BatchWriter {
+    pub(super) fn push(&mut self, item: &Item) {
+        FORM.append(item, &mut self.items);
+        self.count += 1;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Gives the bytes of a [`Batch`] of the items so far, and begins the next.
+    pub(super) fn take_bytes(&mut self, header: i64) -> Vec<u8> {
+        let mut bytes = FORM.begin();
+        // The marks of lists in msgpack: one of two values, and in it the list of items.
+        bytes.push(0x92);
+        FORM.append(&header, &mut bytes);
+        match self.count {
+            count @ 0..16 => bytes.push(0x90 | count as u8),
+            count @ 16..0x1_0000 => {
+                bytes.push(0xdc);
+                bytes.extend((count as u16).to_be_bytes());
+            }
+            count => {
+                bytes.push(0xdd);
+                bytes.extend(count.to_be_bytes());
+            }
+        }
+        bytes.append(&mut self.items);
+        self.count = 0;
+        bytes
+    }
+}
+
 impl Batch {
+    #[cfg(test)]
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         FORM.write(self)
     }
@@ -274,6 +315,20 @@ mod tests {
     fn batches_of_every_released_version_are_read() {
         assert_eq!(Batch::from_bytes(GOLDEN).unwrap(), batch());
         assert_eq!(batch().to_bytes(), GOLDEN);
+    }
+
+    #[test]
+    fn a_batch_that_is_written_item_by_item_is_the_same() {
+        let mut writer = BatchWriter::default();
+        for (header, count) in [(1, 0), (-1, 1), (1 << 40, 15), (7, 16), (0, 70_000), (2, 300)] {
+            assert!(writer.is_empty());
+            let item = Item::Buffer { bytes: bytes("a piece"), is_last: true };
+            let whole = Batch { header, items: vec![item; count] };
+            whole.items.iter().for_each(|item| writer.push(item));
+            assert!(writer.take_bytes(header) == whole.to_bytes(), "{count} items");
+        }
+        batch().items.iter().for_each(|item| writer.push(item));
+        assert_eq!(writer.take_bytes(batch().header), GOLDEN);
     }
 
     #[test]

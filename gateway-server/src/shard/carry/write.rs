@@ -16,7 +16,7 @@ use super::super::state::Shard;
 use super::buffers::WrittenBuffers;
 use super::clock::Clock;
 use super::record::{
-    Batch, CarriedClient, CarriedCounts, CarriedFrames, CarriedInflating, CarriedMeter, CarriedOutbox,
+    BatchWriter, CarriedClient, CarriedCounts, CarriedFrames, CarriedInflating, CarriedMeter, CarriedOutbox,
     CarriedPartial, CarriedShard, Item, phase_number,
 };
 use crate::inbox::model::Device;
@@ -49,7 +49,7 @@ enum Descriptor {
 /// Gathers items into batches.
 struct Batches<'o> {
     header: i64,
-    items: Vec<Item>,
+    items: BatchWriter,
     descriptors: Vec<Descriptor>,
     bytes: usize,
     out: &'o mut Out<'o>,
@@ -75,16 +75,14 @@ impl Batches<'_> {
                 let end = buffer.len().min((piece + 1) * PIECE);
                 let bytes = ByteBuf::from(&buffer[piece * PIECE..end]);
                 self.make_room(bytes.len() + NAME, connections)?;
-                self.items.push(Item::Buffer { bytes, is_last: piece + 1 == pieces });
+                self.items.push(&Item::Buffer { bytes, is_last: piece + 1 == pieces });
             }
         }
         Ok(())
     }
 
     fn flush(&mut self, connections: &Slab<Connection>) -> io::Result<()> {
-        let batch = Batch { header: self.header, items: std::mem::take(&mut self.items) };
-        let bytes = batch.to_bytes();
-        drop(batch);
+        let bytes = self.items.take_bytes(self.header);
         let descriptors = std::mem::take(&mut self.descriptors);
         let borrowed: Vec<_> = descriptors
             .iter()
@@ -110,11 +108,12 @@ impl Shard {
         let mut out = |bytes: &[u8], sockets: &[BorrowedFd<'_>]| out(bytes, sockets);
         let mut batches = Batches {
             header: clock.header(),
-            items: vec![Item::Shard(Box::new(self.carried_shard(clock)))],
+            items: BatchWriter::default(),
             descriptors: Vec::new(),
             bytes: 0,
             out: &mut out,
         };
+        batches.items.push(&Item::Shard(Box::new(self.carried_shard(clock))));
         let deadlines: HashMap<usize, (Instant, u32)> =
             self.closing.iter().map(|(at, key, connection_id)| (*key, (*at, *connection_id))).collect();
         let mut buffers = WrittenBuffers::default();
@@ -131,7 +130,7 @@ impl Shard {
                 self.carried_client(key, connection, clock, deadline.map(|(at, _)| *at), &mut buffers);
             batches.buffers(buffers.take_unwritten(), connections)?;
             batches.make_room(weight(&client), connections)?;
-            batches.items.push(Item::Client(Box::new(client)));
+            batches.items.push(&Item::Client(Box::new(client)));
             match &connection.socket {
                 Some(_) if connection.is_tls => {
                     let (relay, served) = relay_pair()?;
