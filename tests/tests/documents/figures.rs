@@ -86,9 +86,9 @@ fn sizing_counts_with_what_was_measured() -> anyhow::Result<()> {
         let cost = of_ours(title, "CPU s per million")?;
         assert!(bounds.contains(&cost), "{title}: {cost}");
     }
-    assert!(claims.contains("take up to 1.7 times what one has"));
+    assert!(claims.contains("take up to 1.4 times what one has"));
     for clients in ["1,000", "5,000", "10,000", "18,000"] {
-        assert!(of("clients", clients, "peak ÷ before")? < 1.7, "{clients}");
+        assert!(of("clients", clients, "peak ÷ before")? < 1.4, "{clients}");
     }
     for (claim, row) in [
         ("38,000 a second", "| `deliverToUid`, and at the end all on disk | 38,000 |"),
