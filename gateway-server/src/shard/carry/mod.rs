@@ -31,6 +31,7 @@ pub(crate) mod frozen;
 mod let_go;
 mod malformed;
 pub(super) mod packed;
+mod packing;
 #[cfg(test)]
 mod packing_tests;
 mod record;

@@ -5,10 +5,10 @@
 //! names. Sockets, keys and everything else stay as they are. When the shard thaws, all is unpacked, and is what it was. The memory for that
 //! was free a moment before, as the other process has ended by then; where it is not, allocations wait for it as all do that must not fail.
 
+use super::super::clients::Clients;
 use super::super::membership::{Memberships, PackedNames};
 use super::super::outbox::{Outbox, PackedChunk, PackedOutbox};
 use super::super::packed_bytes::PackedBytes;
-use super::super::state::Shard;
 use crate::system::allocator::trim_heap;
 use crate::system::memory_reserve;
 
@@ -31,15 +31,10 @@ pub(in crate::shard) struct PackedClients {
     untrimmed: usize,
 }
 
-impl Shard {
-    /// Packs the tables of names. The shard must be frozen. Where memory is short, nothing is packed.
-    pub(super) fn begin_packing(&mut self) {
-        self.unpack();
-        if !memory_reserve::has_room(ROOM) {
-            return;
-        }
-        let clients = &mut self.clients;
-        self.packed = Some(Box::new(PackedClients {
+impl PackedClients {
+    /// Packs the tables of names of a frozen shard. Where memory is short, nothing is packed.
+    pub(super) fn begin(clients: &mut Clients) -> Option<Self> {
+        memory_reserve::has_room(ROOM).then(|| Self {
             uids: clients.uids.pack(),
             groups: clients.groups.pack(),
             sessions: Vec::new(),
@@ -48,49 +43,34 @@ impl Shard {
             chunks: Vec::with_capacity(clients.slow.len()),
             chunk_bytes: PackedBytes::default(),
             untrimmed: 0,
-        }));
+        })
     }
 
-    /// Packs a client, if [`Shard::begin_packing`] has begun to.
-    pub(super) fn pack(&mut self, key: usize) {
-        let Some(packed) = &mut self.packed else { return };
-        let connection = &mut self.clients.connections[key];
+    /// Packs a client.
+    pub(super) fn pack(&mut self, clients: &mut Clients, key: usize) {
+        let connection = &mut clients.connections[key];
         if let Some(extra) = connection.existing_extra_mut() {
             extra.memberships = Memberships::default();
-            if let Some(length) = extra.session.pack(&mut packed.session_bytes) {
-                packed.sessions.push((key as u32, length));
+            if let Some(length) = extra.session.pack(&mut self.session_bytes) {
+                self.sessions.push((key as u32, length));
             }
-            let PackedClients { chunks, chunk_bytes, .. } = &mut **packed;
-            if let Some(outbox) = extra.outbox.pack(chunks, chunk_bytes, &mut self.clients.held) {
-                packed.outboxes.push((key as u32, outbox));
+            if let Some(outbox) =
+                extra.outbox.pack(&mut self.chunks, &mut self.chunk_bytes, &mut clients.held)
+            {
+                self.outboxes.push((key as u32, outbox));
             }
             connection.slim();
         }
-        packed.untrimmed += 1;
-        if packed.untrimmed == TRIM_EVERY {
-            packed.untrimmed = 0;
+        self.untrimmed += 1;
+        if self.untrimmed == TRIM_EVERY {
+            self.untrimmed = 0;
             trim_heap();
         }
-    }
-
-    /// Gives back to the system what packing has freed.
-    pub(super) fn end_packing(&self) {
-        if self.packed.is_some() {
-            trim_heap();
-        }
-    }
-
-    /// Forgets what was packed: another process has the clients.
-    pub(super) fn forget_packed(&mut self) {
-        self.packed = None;
     }
 
     /// Gives the clients back what was packed.
-    pub(in crate::shard) fn unpack(&mut self) {
-        let Some(packed) = self.packed.take() else { return };
-        let PackedClients { uids, groups, sessions, outboxes, chunks, .. } = *packed;
-        let (mut session_bytes, mut chunk_bytes) = (packed.session_bytes, packed.chunk_bytes);
-        let clients = &mut self.clients;
+    pub(super) fn unpack(self, clients: &mut Clients) {
+        let Self { uids, groups, sessions, mut session_bytes, outboxes, chunks, mut chunk_bytes, .. } = self;
         let connections = &mut clients.connections;
         // Those that were not packed are in the tables too.
         let extras = connections.iter_mut().filter_map(|(_, connection)| connection.existing_extra_mut());
