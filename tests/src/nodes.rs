@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{Client, Nats, PhpPeer, Server, Way, new_producer};
+use crate::{Client, Nats, PhpPeer, Server, Way, free_port, new_producer};
 
 pub const SECRET: &str = "the cluster's secret";
 
@@ -52,7 +52,9 @@ impl Nodes {
     /// Adds a node that reaches NATS by this address.
     pub async fn add_by(&mut self, nats: SocketAddr) -> anyhow::Result<()> {
         let way = Way::to(nats).await?;
-        let server = self.server(&way, &[]).await?;
+        // Another process may take its place.
+        let (websocket, register) = (free_port()?.to_string(), free_port()?.to_string());
+        let server = self.server(&way, &["--websocket", &websocket, "--register", &register]).await?;
         self.nodes.push(Node { server, way });
         Ok(())
     }
