@@ -1,5 +1,6 @@
 //! The memory of a server's processes during an upgrade.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -36,9 +37,9 @@ impl Memory {
         for process in processes {
             all.extend(children(*process).unwrap_or_default());
         }
-        all.sort_unstable();
-        all.dedup();
-        Self { user: all.into_iter().map(bytes).sum(), whole: group.and_then(MemoryGroup::bytes) }
+        // A child shares its parent's memory until it runs its program.
+        let memories: BTreeMap<String, u64> = all.into_iter().filter_map(memory).collect();
+        Self { user: memories.into_values().sum(), whole: group.and_then(MemoryGroup::bytes) }
     }
 
     /// What this is of the memory before: without the kernel's, and with it.
@@ -75,9 +76,11 @@ impl MemoryWatch {
     }
 }
 
-/// The bytes of user memory of a process, none once it has ended; pages that processes share count in part.
-fn bytes(process: Pid) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
+/// The range of addresses of a process, which no other has by chance, and the bytes of its user memory; pages that processes share count in
+/// part. Gives `None` once the process has ended.
+fn memory(process: Pid) -> Option<(String, u64)> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
+    let range = text.split_whitespace().next()?.to_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    Some((range, line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024))
 }

@@ -21,7 +21,7 @@ use futures_util::future::try_join_all;
 use tokio::task::LocalSet;
 
 use crate::cores::Cores;
-use crate::results::thousands;
+use crate::results::{median, thousands};
 use crowd::Seen;
 use sequence::Faults;
 
@@ -151,9 +151,10 @@ fn report(done: &[Upgrade]) {
         slowest.as_millis()
     );
     let ratio = |one: &Upgrade| one.peak.unwrap_or_default().ratios(one.before);
+    let middle = median(done.iter().map(|one| ratio(one).0).collect()).unwrap_or_default();
     if let Some(worst) = done.iter().max_by(|one, other| ratio(one).0.total_cmp(&ratio(other).0)) {
         println!(
-            "memory of all processes: {:.1} MB before, {:.1} MB at its peak and {:.1} MB after; the peak is {:.2} of before",
+            "memory of all processes: {:.1} MB before, {:.1} MB at its peak and {:.1} MB after; the peak is {:.2} of before at most, {middle:.2} in the middle",
             worst.before.user as f64 / 1e6,
             worst.peak.unwrap_or_default().user as f64 / 1e6,
             worst.after.user as f64 / 1e6,
