@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use gateway_tests::{Client, Nodes, Operator, PhpPeer, soon};
+use gateway_tests::{Client, PhpPeer, soon};
 use gateway_wire::bridge::Order;
 use nix::sys::signal::Signal;
 use serde_bytes::Bytes;
+
+use super::operated_nodes::OperatedNodes;
 
 /// A confirmation that takes longer is waited for by the node itself.
 const AT_ONCE: Duration = Duration::from_millis(300);
@@ -29,18 +30,8 @@ async fn fill(php: &mut PhpPeer, length: usize, client: &mut Client) -> anyhow::
 #[tokio::test]
 async fn clients_of_a_node_get_their_pushes_while_its_queue_for_others_is_full() -> anyhow::Result<()> {
     const TEST: &str = "clients_of_a_node_get_their_pushes_while_its_queue_for_others_is_full";
-    let token = tempfile::NamedTempFile::new()?;
-    std::fs::write(&token, "operators\n")?;
-    let path = token.path().to_str().context("a path in UTF-8")?;
-    let flags = [
-        ["--cluster-buffer-bytes", "1048576"],
-        ["--cluster-timeout", "60"],
-        ["--ping-interval", "0"],
-        ["--operations", "127.0.0.1:0"],
-        ["--operations-token-file", path],
-    ];
-    let Some(nodes) = Nodes::start(TEST, 2, flags.as_flattened()).await? else { return Ok(()) };
-    let operator = Operator::of(&nodes.nodes[0].server)?.with_token("operators");
+    let flags = ["--cluster-buffer-bytes", "1048576", "--cluster-timeout", "60", "--ping-interval", "0"];
+    let Some(nodes) = OperatedNodes::start(TEST, 2, &flags).await? else { return Ok(()) };
     for _ in 0..TRIES {
         let (mut php, mut other_php) = (nodes.php(0).await?, nodes.php(0).await?);
         let (mut client, elsewhere) = (nodes.client(0).await?, nodes.client(1).await?);
@@ -52,7 +43,7 @@ async fn clients_of_a_node_get_their_pushes_while_its_queue_for_others_is_full()
         // Where a large message finds no room, a small one may still find some.
         fill(&mut other_php, 64 << 10, &mut client).await?;
         fill(&mut php, 1 << 10, &mut client).await?;
-        let has_nats = operator.metric("gateway_cluster_connected").await? == 1.0;
+        let has_nats = nodes.metric(0, "gateway_cluster_connected").await? == 1.0;
         nodes.nats.signal(Signal::SIGCONT)?;
         for php in [&mut php, &mut other_php] {
             soon("the queue has room again", php.acked()).await??;
