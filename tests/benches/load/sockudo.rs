@@ -39,7 +39,7 @@ pub(crate) fn command(binary: &Path, address: SocketAddr, folder: &Path) -> anyh
     command.arg("--config").arg(file).current_dir(folder);
     // The address stands here because these variables would be preferred to the file.
     command.env("HOST", address.ip().to_string()).env("PORT", address.port().to_string());
-    // Of its log nothing is wanted but the line that says where it listens.
+    // Nothing of its log is wanted but the line that says where it listens.
     command.env("RUST_LOG", "off,sockudo::bootstrap::runtime=info");
     Ok(command)
 }

@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::operated_nodes::OperatedNodes;
+
 fn text(text: &str) -> &Bytes {
     Bytes::new(text.as_bytes())
 }
@@ -56,11 +58,7 @@ fn as_sorted(value: AnswerValue) -> AnswerValue {
 #[tokio::test]
 async fn many_names_and_long_lists_go_to_other_nodes_once() -> anyhow::Result<()> {
     const TEST: &str = "many_names_and_long_lists_go_to_other_nodes_once";
-    let file = tempfile::NamedTempFile::new()?;
-    std::fs::write(&file, "operators\n")?;
-    let path = file.path().to_str().context("a path in UTF-8")?;
-    let flags = ["--operations", "127.0.0.1:0", "--operations-token-file", path, "--shards", "2"];
-    let Some(nodes) = Nodes::start(TEST, 2, &flags).await? else { return Ok(()) };
+    let Some(nodes) = OperatedNodes::start(TEST, 2, &[]).await? else { return Ok(()) };
     let mut php = nodes.php(0).await?;
     let mut clients = [nodes.client(0).await?, nodes.client(1).await?, nodes.client(1).await?];
     let ids = [0, 1, 2].map(|client| clients[client].id);
@@ -73,8 +71,7 @@ async fn many_names_and_long_lists_go_to_other_nodes_once() -> anyhow::Result<()
     php.acked().await?;
     let names: Vec<_> = (0..1000).map(|name| name.to_string()).collect();
     let uids: Vec<_> = ["zero", "one", "two"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    let operator = Operator::of(&nodes.nodes[0].server)?.with_token("operators");
-    let sent = async || operator.metric("gateway_cluster_sent_total").await;
+    let sent = async || nodes.metric(0, "gateway_cluster_sent_total").await;
     let before = sent().await?;
     let long = "x".repeat(2000);
     // An order with few names goes only to the nodes that have them; one with many names goes once to all nodes, whether what all of

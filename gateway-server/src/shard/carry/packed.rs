@@ -72,7 +72,7 @@ impl PackedClients {
     pub(super) fn unpack(self, clients: &mut Clients) {
         let Self { uids, groups, sessions, mut session_bytes, outboxes, chunks, mut chunk_bytes, .. } = self;
         let connections = &mut clients.connections;
-        // Those that were not packed are in the tables too.
+        // Clients that were not packed are in the tables too.
         let extras = connections.iter_mut().filter_map(|(_, connection)| connection.existing_extra_mut());
         extras.for_each(|extra| extra.memberships = Memberships::default());
         clients.uids.unpack(uids, |key, uid| {
