@@ -9,7 +9,7 @@ use crate::cores::Cores;
 use crate::quiet::Patience;
 use crate::results::{median, thousands};
 use crate::seat::most_connections;
-use crate::upgrades::{Gaps, Memory, Pace, Place, Size, Upgrade};
+use crate::upgrades::{Memory, Pace, Period, Place, Size, Upgrade};
 
 /// The word that chooses these measurements alone.
 pub(crate) const WORD: &str = "pause";
@@ -78,14 +78,14 @@ async fn with_clients(
     }
     let (seen, _) = place.close().await?;
     anyhow::ensure!(seen.faults == Default::default(), "clients have noticed an upgrade: {:?}", seen.faults);
-    let gaps = seen.during_upgrades().step_by(2);
+    let gaps = seen.during(Period::Upgrade);
     let over = |values: Vec<f64>| median(values).unwrap_or_default();
     let peak = |one: &Upgrade| -> Memory { one.peak.unwrap_or_default() };
     let ratios: Vec<_> = watched.iter().map(|one| peak(one).ratios(one.before)).collect();
     Ok(Pause {
         clients,
         slow: over(timed.iter().map(|one| one.slow as f64).collect()),
-        gap: over(gaps.map(|gaps| Gaps::of(gaps.clone()).at(1.0)).collect()),
+        gap: over(gaps.map(|gaps| gaps.longest().as_secs_f64() * 1e3).collect()),
         reported: over(timed.iter().map(|one| one.reported.as_secs_f64() * 1e3).collect()),
         before: over(watched.iter().map(|one| one.before.user as f64).collect()),
         peak: over(watched.iter().map(|one| peak(one).user as f64).collect()),

@@ -23,6 +23,8 @@ const OPENINGS: usize = 200;
 const READ_BUFFER: usize = 64 << 10;
 /// The bytes that a slow reader reads when it is told to go on.
 const SIP: usize = 4 << 10;
+/// The slow readers that do so before others have their turn: to read a whole record of TLS from so small a socket takes a millisecond.
+const SIPS_IN_A_TURN: usize = 16;
 /// How often it is looked what the clients are told.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -65,7 +67,7 @@ impl Size {
 /// What the clients are told.
 #[derive(Default)]
 struct Told {
-    /// The number of the period, of each of which the gaps are noted.
+    /// The number of the period, for each of which the gaps are noted.
     period: AtomicUsize,
     /// How often the slow ones were told to read something.
     sips: AtomicUsize,
@@ -74,18 +76,41 @@ struct Told {
     is_over: AtomicBool,
 }
 
+/// What happens in a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Period {
+    /// Something is prepared, whose gaps nobody wants to know.
+    Preparation,
+    /// There is no upgrade, and all clients that speak TLS do so with the server itself or not at all.
+    Quiet,
+    /// There is no upgrade, and relays carry TLS.
+    QuietWithRelays,
+    /// The server is upgraded.
+    Upgrade,
+    /// The server is upgraded, and its memory is looked at all the time, which takes time of its processes.
+    WatchedUpgrade,
+}
+
 /// What the clients have seen in the end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) faults: Faults,
-    /// For each period, the longest time of each client between two numbered messages. A gap belongs to the period in which it ends: the
-    /// first is that of preparations and the second one without an upgrade. Then come in turn one with an upgrade, and one in which the
-    /// next is prepared.
-    gaps: Vec<Vec<Duration>>,
+    /// The gaps of each period.
+    gaps: Vec<PeriodGaps>,
+    /// What happened in each.
+    periods: Vec<Period>,
+}
+
+/// The longest time of each client between two numbered messages in one period, in which that time ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PeriodGaps {
+    pub(crate) plain: Vec<Duration>,
+    pub(crate) tls: Vec<Duration>,
 }
 
 pub(crate) struct Crowd {
     told: Arc<Told>,
+    periods: Vec<Period>,
     thread: Option<JoinHandle<anyhow::Result<Seen>>>,
 }
 
@@ -107,7 +132,7 @@ impl Crowd {
                 live(members, &told)
             }
         })?;
-        let mut crowd = Self { told, thread: Some(thread) };
+        let mut crowd = Self { told, periods: vec![Period::Preparation], thread: Some(thread) };
         match ids.await {
             Ok(ids) => Ok((crowd, ids)),
             Err(_) => Err(crowd.end().err().context("the thread of clients has ended")?),
@@ -115,7 +140,8 @@ impl Crowd {
     }
 
     /// Begins the next period.
-    pub(super) fn next_period(&self) {
+    pub(super) fn begin(&mut self, period: Period) {
+        self.periods.push(period);
         self.told.period.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -127,7 +153,8 @@ impl Crowd {
     /// Waits until the clients have had all of so many messages, or nothing more comes.
     pub(super) async fn leave(mut self, totals: Totals) -> anyhow::Result<Seen> {
         let _ = self.told.totals.set(totals);
-        tokio::task::spawn_blocking(move || self.end()).await?
+        let periods = std::mem::take(&mut self.periods);
+        Ok(Seen { periods, ..tokio::task::spawn_blocking(move || self.end()).await?? })
     }
 
     fn end(&mut self) -> anyhow::Result<Seen> {
@@ -178,7 +205,7 @@ fn live(mut members: Vec<Member>, told: &Told) -> anyhow::Result<Seen> {
         let Some(line) = member.line() else { continue };
         line.register(poll.registry(), Token(key))?;
     }
-    let (mut seen, mut sips) = (Seen::default(), 0);
+    let (mut seen, mut sips, mut thirsty) = (Seen::default(), 0, Vec::new());
     // What came before a client was registered is not told by an event.
     let mut due: Vec<usize> = (0..members.len()).collect();
     while told.totals.get().is_none() && !told.is_over.load(Ordering::Relaxed) {
@@ -187,21 +214,24 @@ fn live(mut members: Vec<Member>, told: &Told) -> anyhow::Result<Seen> {
             let Some(member) = members.get_mut(key).filter(|member| member.role != Role::Slow) else {
                 continue;
             };
-            seen.note(member.read(&mut buffer, now, period)?);
+            let ended = member.read(&mut buffer, now, period)?;
+            seen.note(member, ended);
         }
         if told.sips.load(Ordering::Relaxed) > sips {
             sips += 1;
-            for member in members.iter_mut().filter(|member| member.role == Role::Slow) {
-                member.read_once(&mut buffer[..SIP], |_| {})?;
-            }
+            thirsty.extend((0..members.len()).filter(|key| members[*key].role == Role::Slow));
         }
-        poll.poll(&mut events, Some(LOOK))?;
+        let others_wait = thirsty.len().saturating_sub(SIPS_IN_A_TURN);
+        for key in thirsty.drain(others_wait..) {
+            members[key].read_once(&mut buffer[..SIP], |_| {})?;
+        }
+        poll.poll(&mut events, Some(if thirsty.is_empty() { LOOK } else { Duration::ZERO }))?;
         due.extend(events.iter().map(|event| event.token().0));
     }
     let Some(totals) = told.totals.get() else { return Ok(seen) };
     read_all(&mut members, &mut buffer, *totals)?;
     for member in &members {
-        seen.note(member.longest());
+        seen.note(member, member.longest());
         seen.faults += member.faults(*totals);
     }
     Ok(seen)
@@ -229,32 +259,37 @@ fn read_all(members: &mut [Member], buffer: &mut [u8], totals: Totals) -> anyhow
 }
 
 impl Seen {
-    /// The longest gaps of the clients while there was no upgrade.
-    pub(crate) fn quiet(&self) -> Vec<Duration> {
-        self.gaps.get(1).cloned().unwrap_or_default()
+    /// The gaps of each period in which this happened.
+    pub(crate) fn during(&self, period: Period) -> impl Iterator<Item = &PeriodGaps> {
+        self.gaps.iter().zip(&self.periods).filter(move |(_, of)| **of == period).map(|(gaps, _)| gaps)
     }
 
-    /// For each upgrade, the longest gaps of the clients.
-    pub(crate) fn during_upgrades(&self) -> impl Iterator<Item = &Vec<Duration>> {
-        self.gaps.iter().skip(2).step_by(2)
-    }
-
-    fn note(&mut self, gap: Option<(usize, Duration)>) {
+    fn note(&mut self, member: &Member, gap: Option<(usize, Duration)>) {
         let Some((period, gap)) = gap else { return };
         if period >= self.gaps.len() {
-            self.gaps.resize(period + 1, Vec::new());
+            self.gaps.resize(period + 1, PeriodGaps::default());
         }
-        self.gaps[period].push(gap);
+        let gaps = &mut self.gaps[period];
+        if member.is_tls { &mut gaps.tls } else { &mut gaps.plain }.push(gap);
     }
 
-    /// Adds what the clients of another server have seen.
+    /// Adds what the clients of another server have seen, for which the same periods were begun.
     pub(super) fn add(&mut self, other: Self) {
         self.faults += other.faults;
+        self.periods = other.periods;
         if other.gaps.len() > self.gaps.len() {
-            self.gaps.resize(other.gaps.len(), Vec::new());
+            self.gaps.resize(other.gaps.len(), PeriodGaps::default());
         }
         for (own, gaps) in self.gaps.iter_mut().zip(other.gaps) {
-            own.extend(gaps);
+            own.plain.extend(gaps.plain);
+            own.tls.extend(gaps.tls);
         }
+    }
+}
+
+impl PeriodGaps {
+    /// The longest of all.
+    pub(crate) fn longest(&self) -> Duration {
+        self.plain.iter().chain(&self.tls).max().copied().unwrap_or_default()
     }
 }

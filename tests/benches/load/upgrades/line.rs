@@ -103,6 +103,10 @@ impl Dialled {
 }
 
 impl Line {
+    pub(super) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     pub(super) fn register(&mut self, registry: &Registry, token: mio::Token) -> io::Result<()> {
         registry.register(&mut self.socket, token, mio::Interest::READABLE)
     }

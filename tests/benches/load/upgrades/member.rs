@@ -23,6 +23,7 @@ pub(super) enum Role {
 
 pub(super) struct Member {
     pub(super) role: Role,
+    pub(super) is_tls: bool,
     /// Where it is connected, or `None` once the server has closed the connection.
     line: Option<Line>,
     incoming: Incoming,
@@ -39,6 +40,7 @@ impl Member {
     pub(super) fn new(role: Role, line: Line) -> Self {
         Self {
             role,
+            is_tls: line.is_tls(),
             line: Some(line),
             incoming: Incoming::default(),
             numbers: Sequence::default(),

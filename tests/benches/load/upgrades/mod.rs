@@ -22,10 +22,10 @@ use tokio::task::LocalSet;
 
 use crate::cores::Cores;
 use crate::results::{median, thousands};
-use crowd::Seen;
+use crowd::{PeriodGaps, Seen};
 use sequence::Faults;
 
-pub(crate) use crowd::Size;
+pub(crate) use crowd::{Period, Size};
 pub(crate) use memory::Memory;
 pub(crate) use php::{Asked, Pace};
 pub(crate) use place::{Place, Upgrade};
@@ -109,9 +109,12 @@ impl Course {
                 ensure!(sentence.contains("descriptors are needed"), "{sentence}");
             }
         } else {
-            for _ in 0..upgrades {
+            for number in 0..upgrades {
                 for place in &mut places {
-                    done.push(place.upgrade(true).await?);
+                    done.push(place.upgrade(number % 2 == 1).await?);
+                    if number == 0 {
+                        place.rest_with_relays().await;
+                    }
                 }
             }
         }
@@ -150,18 +153,17 @@ fn report(done: &[Upgrade]) {
         whole.as_millis(),
         slowest.as_millis()
     );
-    let ratio = |one: &Upgrade| one.peak.unwrap_or_default().ratios(one.before);
-    let middle = median(done.iter().map(|one| ratio(one).0).collect()).unwrap_or_default();
-    if let Some(worst) = done.iter().max_by(|one, other| ratio(one).0.total_cmp(&ratio(other).0)) {
+    let ratios: Vec<_> = done.iter().filter_map(|one| Some((one, one.peak?.ratios(one.before).0))).collect();
+    let middle = median(ratios.iter().map(|(_, ratio)| *ratio).collect()).unwrap_or_default();
+    if let Some((worst, ratio)) = ratios.iter().max_by(|one, other| one.1.total_cmp(&other.1)) {
         println!(
-            "memory of all processes: {:.1} MB before, {:.1} MB at its peak and {:.1} MB after; the peak is {:.2} of before at most, {middle:.2} in the middle",
+            "memory of all processes: {:.1} MB before, {:.1} MB at its peak and {:.1} MB after; the peak is {ratio:.2} of before at most, {middle:.2} in the middle",
             worst.before.user as f64 / 1e6,
             worst.peak.unwrap_or_default().user as f64 / 1e6,
             worst.after.user as f64 / 1e6,
-            ratio(worst).0
         );
     }
-    let worst = done.iter().filter_map(|one| Some((one, ratio(one).1?)));
+    let worst = done.iter().filter_map(|one| Some((one, one.peak?.ratios(one.before).1?)));
     if let Some((worst, ratio)) = worst.max_by(|one, other| one.1.total_cmp(&other.1)) {
         println!(
             "the kernel's for their sockets included: {:.1} MB before, {:.1} MB at its peak and {:.1} MB after; the peak is {ratio:.2} of before",
@@ -175,9 +177,11 @@ fn report(done: &[Upgrade]) {
 /// Prints what the clients and PHP have seen.
 fn tell(seen: &Seen, asked: Asked) {
     let Faults { disconnects, lost, doubled, out_of_order } = seen.faults;
-    let longest = |gaps: &Vec<Duration>| gaps.iter().max().copied().unwrap_or_default();
-    let of_each = seen.during_upgrades().map(|gaps| longest(gaps).as_millis().to_string());
-    println!("longest gap in ms of each: {}", of_each.collect::<Vec<_>>().join(" "));
+    for (what, period) in [("upgrade", Period::Upgrade), ("whose memory is watched", Period::WatchedUpgrade)]
+    {
+        let of_each = seen.during(period).map(|gaps| gaps.longest().as_millis().to_string());
+        println!("longest gap in ms of each {what}: {}", of_each.collect::<Vec<_>>().join(" "));
+    }
     println!("{disconnects} disconnects, {lost} lost, {doubled} doubled, {out_of_order} out of order");
     println!(
         "PHP: {} questions, all answered, after {} ms at most; {} reconnects",
@@ -185,16 +189,28 @@ fn tell(seen: &Seen, asked: Asked) {
         asked.longest.as_millis(),
         asked.reconnects
     );
-    let during = seen.during_upgrades().flatten().copied().collect();
-    for (when, gaps) in [("without an upgrade", seen.quiet()), ("with one", during)] {
-        let gaps = Gaps::of(gaps);
-        println!(
-            "longest gap between a client's numbered messages {when}: p50 {:.0} ms, p99 {:.0} ms, longest {:.0} ms, of {}",
-            gaps.at(0.5),
-            gaps.at(0.99),
-            gaps.at(1.0),
-            thousands(gaps.0.len() as f64)
-        );
+    let when = [
+        ("without an upgrade", Period::Quiet),
+        ("without one, with relays", Period::QuietWithRelays),
+        ("with an upgrade", Period::Upgrade),
+        ("with one whose memory is watched", Period::WatchedUpgrade),
+    ];
+    for (when, period) in when {
+        let of = |gaps: fn(&PeriodGaps) -> &Vec<Duration>| {
+            Gaps::of(seen.during(period).flat_map(gaps).copied().collect())
+        };
+        for (who, gaps) in [("plain", of(|gaps| &gaps.plain)), ("TLS", of(|gaps| &gaps.tls))] {
+            if gaps.0.is_empty() {
+                continue;
+            }
+            println!(
+                "longest gap between a client's numbered messages {when}, {who}: p50 {:.0} ms, p99 {:.0} ms, longest {:.0} ms, of {}",
+                gaps.at(0.5),
+                gaps.at(0.99),
+                gaps.at(1.0),
+                thousands(gaps.0.len() as f64)
+            );
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use rlimit::Resource;
 use tempfile::TempDir;
 use tokio_rustls::rustls;
 
-use super::crowd::{Crowd, Seen, Size};
+use super::crowd::{Crowd, Period, Seen, Size};
 use super::member::Role;
 use super::memory::{Memory, MemoryWatch};
 use super::memory_group::MemoryGroup;
@@ -120,9 +120,21 @@ impl Place {
         let slow = self.size.of(|role| role == Role::Slow).count() as u64;
         eventually("clients that something waits for", Some(slow), async || self.slow().await).await?;
         tokio::time::sleep(BETWEEN).await;
-        self.crowd.next_period();
-        tokio::time::sleep(QUIET).await;
+        self.rest(Period::Quiet).await;
         Ok(())
+    }
+
+    /// Looks for a while what gaps there are without an upgrade, if there are relays now.
+    pub(crate) async fn rest_with_relays(&mut self) {
+        if !self.relays.is_empty() {
+            self.rest(Period::QuietWithRelays).await;
+            self.crowd.begin(Period::Preparation);
+        }
+    }
+
+    async fn rest(&mut self, period: Period) {
+        self.crowd.begin(period);
+        tokio::time::sleep(QUIET).await;
     }
 
     /// Upgrades the server while everything goes on, and looks at the memory meanwhile if it is told to.
@@ -132,14 +144,14 @@ impl Place {
         let slow = self.slow().await?.unwrap_or_default();
         let processes: Vec<_> = self.relays.iter().copied().chain([old]).collect();
         let before = Memory::of(&processes, self.group.as_deref());
-        self.crowd.next_period();
+        self.crowd.begin(if looks_at_memory { Period::WatchedUpgrade } else { Period::Upgrade });
         let group = self.group.clone();
         let watch = if looks_at_memory { Some(MemoryWatch::start(processes, group)?) } else { None };
         let start = Instant::now();
         let upgraded = self.server.upgrade().await?;
         let whole = start.elapsed();
         tokio::time::sleep(BETWEEN).await;
-        self.crowd.next_period();
+        self.crowd.begin(Period::Preparation);
         let peak = watch.map(MemoryWatch::peak).transpose()?;
         ensure!(upgraded["clients"] == self.size.clients, "{upgraded}");
         let relayed = upgraded["relayed_clients"].as_u64().context("relayed_clients")?;
@@ -165,14 +177,14 @@ impl Place {
         self.fill().await?;
         let process = self.server.pid()?;
         let files = self.server.open_files()?;
-        self.crowd.next_period();
+        self.crowd.begin(Period::Upgrade);
         let answer = self.operator.ask("POST", "/upgrade", "").await?;
         ensure!(answer.status == 409, "{answer:?}");
         ensure!(gateway_tests::children(process)?.is_empty(), "a new process was started");
         let now = self.server.open_files()?;
         ensure!(files.abs_diff(now) < 10, "{now} open files instead of {files}");
         tokio::time::sleep(BETWEEN).await;
-        self.crowd.next_period();
+        self.crowd.begin(Period::Preparation);
         Ok(answer.json()?["error"]["message"].as_str().context("a message")?.to_owned())
     }
 
