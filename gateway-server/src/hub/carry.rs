@@ -2,7 +2,8 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use futures_util::future::try_join_all;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,7 +21,7 @@ use crate::shard::{MalformedBatch, MalformedIds, Stopped};
 ///
 /// The methods block, so they are for a thread that may.
 pub struct FrozenHub {
-    shards: Vec<FrozenShard>,
+    shards: Vec<Arc<FrozenShard>>,
     connection_ids: Arc<ConnectionIds>,
     wanted: Arc<WantedForms>,
     _turn: OwnedSemaphorePermit,
@@ -33,7 +34,12 @@ impl Hub {
         let turn = Arc::clone(&self.freezes).acquire_owned().await.map_err(|_| Stopped)?;
         let shards = try_join_all(self.shards.iter().map(ShardHandle::freeze)).await?;
         let (connection_ids, wanted) = (Arc::clone(&self.connection_ids), Arc::clone(&self.wanted));
-        Ok(FrozenHub { shards, connection_ids, wanted, _turn: turn })
+        Ok(FrozenHub {
+            shards: shards.into_iter().map(Arc::new).collect(),
+            connection_ids,
+            wanted,
+            _turn: turn,
+        })
     }
 
     /// The number of connections, the number of those that need a relay, and the memory of what waits for all of them and is kept, in
@@ -44,8 +50,14 @@ impl Hub {
     }
 }
 
-/// Takes a batch: its bytes, and the sockets of its clients.
-type Out<'o> = dyn FnMut(&[u8], &[BorrowedFd<'_>]) -> io::Result<()> + Send + 'o;
+/// Takes a batch of a shard: its bytes, and the sockets of its clients.
+type Out<'o> = dyn FnMut(usize, &[u8], &[BorrowedFd<'_>]) -> io::Result<()> + Send + 'o;
+
+/// Restores the clients of one shard, in a thread of its own if need be. The shard stays frozen as long as this is there.
+pub struct ShardRestorer {
+    shard: Arc<FrozenShard>,
+    wanted: Arc<WantedForms>,
+}
 
 impl FrozenHub {
     /// The number of shards.
@@ -53,19 +65,45 @@ impl FrozenHub {
         self.shards.len()
     }
 
-    /// Gives the clients of a shard to `out`, batch by batch: the bytes, and the sockets of the clients, at most 250. The bytes are at
-    /// most 1 MiB, or what one client takes without its messages if that is more.
-    pub fn write(&self, shard: usize, out: &mut Out<'_>) -> io::Result<()> {
-        self.shards[shard].write(out)
+    /// Gives the clients of all shards to `out`, batch by batch: the shard, the bytes, and the sockets of the clients, at most 250. The
+    /// bytes are at most 1 MiB, or what one client takes without its messages if that is more. The batches of one shard come in their
+    /// order, among those of the others: each shard has a thread that makes its batches. After an error of `out` it is not called again.
+    pub fn write(&self, out: &mut Out<'_>) -> io::Result<()> {
+        let out = Mutex::new(Some(out));
+        let write = |shard: usize| {
+            self.shards[shard].write(&mut |bytes, sockets| {
+                let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+                let failed = || io::Error::other("the clients of another shard could not be given");
+                let result = out.as_mut().ok_or_else(failed)?(shard, bytes, sockets);
+                if result.is_err() {
+                    *out = None;
+                }
+                result
+            })
+        };
+        thread::scope(|scope| {
+            let begin = |shard| {
+                let thread = thread::Builder::new().name("giving".to_owned());
+                // Where there is no thread to be had, this one does it.
+                thread.spawn_scoped(scope, move || write(shard)).map_err(|_| shard)
+            };
+            let others: Vec<_> = (1..self.shards.len()).map(begin).collect();
+            let first = if self.shards.is_empty() { Ok(()) } else { write(0) };
+            let ended = others.into_iter().map(|other| match other {
+                Ok(thread) => {
+                    thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread has panicked")))
+                }
+                Err(shard) => write(shard),
+            });
+            // Every thread is waited for, whatever the others have met.
+            ended.fold(first, io::Result::and)
+        })
     }
 
-    /// Takes over the clients of a batch of the same shard of another process. Batches come in their order. After an error some clients
-    /// are here, so the process must end without thawing.
-    pub fn restore(&self, shard: usize, bytes: Vec<u8>, sockets: Vec<OwnedFd>) -> Result<(), MalformedBatch> {
-        let shard = self.shards.get(shard).ok_or(MalformedBatch::Contradiction("there is no such shard"))?;
-        let encodings = shard.restore(&bytes, sockets)?;
-        encodings.into_iter().for_each(|encoding| self.wanted.note(encoding));
-        Ok(())
+    /// What takes over the clients of this shard, if there is such a shard.
+    pub fn restorer(&self, shard: usize) -> Option<ShardRestorer> {
+        let (shard, wanted) = (Arc::clone(self.shards.get(shard)?), Arc::clone(&self.wanted));
+        Some(ShardRestorer { shard, wanted })
     }
 
     /// How far the connection ids have come. The other process has the same key.
@@ -85,12 +123,22 @@ impl FrozenHub {
 
     /// Frees what is kept of the clients to go on with them, as another process does: the shards must never thaw.
     pub fn forget(&self) {
-        self.shards.iter().for_each(FrozenShard::forget);
+        self.shards.iter().for_each(|shard| shard.forget());
     }
 
     /// Never thaws the shards, and closes this process's descriptors of the clients' sockets, without which a client would not be told
     /// that the other process has closed its connection.
     pub fn stay_frozen(self) {
-        self.shards.into_iter().for_each(FrozenShard::stay_frozen);
+        self.shards.iter().for_each(|shard| shard.stay_frozen());
+    }
+}
+
+impl ShardRestorer {
+    /// Takes over the clients of a batch of the same shard of another process. Batches come in their order. After an error some clients
+    /// are here, so the process must end without thawing.
+    pub fn restore(&self, bytes: &[u8], sockets: Vec<OwnedFd>) -> Result<(), MalformedBatch> {
+        let encodings = self.shard.restore(bytes, sockets)?;
+        encodings.into_iter().for_each(|encoding| self.wanted.note(encoding));
+        Ok(())
     }
 }

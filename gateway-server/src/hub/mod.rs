@@ -9,7 +9,7 @@ mod shards_left;
 mod wanted_forms;
 
 pub use asks::{Asks, CarriedAsk, NotAsked, Reply};
-pub use carry::FrozenHub;
+pub use carry::{FrozenHub, ShardRestorer};
 pub use moves::ArrivalSlot;
 
 use std::io;

@@ -171,6 +171,7 @@ fn clients_of_another_process() -> anyhow::Result<()> {
         let router = parts::router();
         let hub = parts::hub(1, RESUME, &router).unwrap();
         let frozen = runtime.block_on(hub.freeze()).unwrap();
+        let restorer = frozen.restorer(0).unwrap();
         let mut peers = Vec::new();
         let mut sockets = |count: usize| -> Vec<OwnedFd> {
             let pairs = (0..count).map(|_| UnixStream::pair().unwrap());
@@ -179,14 +180,14 @@ fn clients_of_another_process() -> anyhow::Result<()> {
             own.iter().for_each(|socket| socket.set_nonblocking(true).unwrap());
             own.into_iter().map(OwnedFd::from).collect()
         };
-        let mut restored = frozen.restore(0, input.to_vec(), sockets(2));
+        let mut restored = restorer.restore(input, sockets(2));
         if let Err(MalformedBatch::Sockets { expected, .. }) = restored
             && expected < 50
         {
-            restored = frozen.restore(0, input.to_vec(), sockets(expected));
+            restored = restorer.restore(input, sockets(expected));
         }
         let is_sound = restored.is_ok();
-        drop(frozen);
+        drop((restorer, frozen));
         if is_sound {
             // They are served, and then asked for.
             peers.iter_mut().for_each(|peer| drop(peer.write_all(&[0x81, 0x80, 0, 0, 0, 0])));

@@ -8,6 +8,7 @@ mod old;
 mod predecessor;
 mod relay_time;
 mod requests;
+mod restoring;
 mod state;
 
 pub(super) use carrier::Carrier;

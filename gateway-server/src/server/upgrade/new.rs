@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::listening_sockets::{ListeningSockets, listed};
 use super::predecessor::{Predecessor, Predecessors};
+use super::restoring::Restoring;
 use super::state;
 use crate::cluster::{Cluster, EarlyLink, Host as _};
 use crate::config::Settings;
@@ -106,6 +107,7 @@ fn take_all(
         shards: 0,
         sockets: None,
         base: None,
+        restoring: None,
         tokens: None,
         php_sockets: Vec::new(),
         php: None,
@@ -115,6 +117,8 @@ fn take_all(
         stops: Cell::new(false),
     };
     let outcome = block_in_place(|| take(&mut channel, &mut taking));
+    // The shards neither thaw nor stay frozen while something is restored.
+    drop(taking.restoring.take());
     let NewOutcome::TakesOver { is_orphan, stops } = outcome else {
         // The clients are the old process's, so the shards that have some of them must not thaw while this process ends.
         taking.base.into_iter().for_each(|base| base.frozen.stay_frozen());
@@ -187,6 +191,8 @@ struct Taking<'a, S> {
     /// The ports are here until what serves is started on them.
     sockets: Option<(ListeningSockets, Option<Ports>)>,
     base: Option<Base>,
+    /// Restores the clients, from the first batch of them until all have come.
+    restoring: Option<Restoring>,
     tokens: Option<UsedTokens>,
     /// The sockets of PHP's connections that have come before these themselves.
     php_sockets: Vec<OwnedFd>,
@@ -232,10 +238,13 @@ impl<S: Start> Taker for Taking<'_, S> {
 
     fn clients(&mut self, shard: u32, bytes: Vec<u8>, sockets: Vec<OwnedFd>) -> Result<(), String> {
         let base = self.base.as_ref().ok_or("clients came before the keys of the server")?;
-        base.frozen.restore(shard as usize, bytes, sockets).map_err(in_words)
+        let restoring = self.restoring.get_or_insert_with(|| Restoring::begin(&base.frozen));
+        restoring.restore(shard, bytes, sockets)
     }
 
     fn state(&mut self, name: &str, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+        // What follows the clients concerns them.
+        self.restored()?;
         match name {
             state::KEYS => self.found(state::read(&bytes).map_err(in_words)?).map_err(in_words),
             state::CONNECTION_IDS => {
@@ -290,6 +299,7 @@ impl<S: Start> Taker for Taking<'_, S> {
     }
 
     fn finish(&mut self) -> Result<(), String> {
+        self.restored()?;
         let Some(base) = self.base.as_ref().filter(|_| self.php.is_some()) else {
             return Err("the keys of the server or PHP's connections did not come".to_owned());
         };
@@ -331,6 +341,11 @@ impl<S: Start> Taking<'_, S> {
                 Ok(())
             }
         }
+    }
+
+    /// Waits until all clients are restored that have come.
+    fn restored(&mut self) -> Result<(), String> {
+        self.restoring.take().map_or(Ok(()), |mut restoring| restoring.finish())
     }
 
     /// Starts the shards, which stay frozen.

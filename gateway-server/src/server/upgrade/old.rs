@@ -199,9 +199,7 @@ impl Giving<'_> {
         sender.state(state::TOKENS, &state::write(&live.token_verifier().used()), &[])?;
         let frozen = self.frozen.as_ref().ok_or_else(|| io::Error::other("the shards are not frozen"))?;
         sender.state(state::CONNECTION_IDS, &frozen.export_ids(), &[])?;
-        for shard in 0..frozen.shards() {
-            frozen.write(shard, &mut |bytes, sockets| sender.clients(shard as u32, bytes, sockets))?;
-        }
+        frozen.write(&mut |shard, bytes, sockets| sender.clients(shard as u32, bytes, sockets))?;
         sender.state(state::MOVES, &state::write(&live.backend.gateway.carry_moves()), &[])?;
         let tracked = live.backend.gateway.carry_tracked();
         if !tracked.is_empty() {
