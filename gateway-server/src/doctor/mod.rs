@@ -4,6 +4,7 @@
 
 mod certificates;
 mod clock;
+mod conntrack;
 mod finding;
 mod kernel;
 mod limits;
@@ -80,6 +81,7 @@ async fn of_settings(source: &Source, settings: &Settings, public_url: Option<&P
     findings.push(limits::memory(settings, &running));
     findings.push(kernel::backlog());
     findings.push(kernel::io_uring(settings));
+    findings.push(conntrack::look(settings, &running));
     findings.push(clock::look());
     findings.extend(certificates::look(settings, public_url));
     findings.extend(secrets::look(source, settings));

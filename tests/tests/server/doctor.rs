@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gateway_tests::{
-    Client, Diagnosis, Server, TestCertificate, done, in_own_network, root, server_binary, soon,
+    Client, Diagnosis, Server, TestCertificate, done, in_own_network, root, server_binary, skip, soon,
 };
 use tempfile::{NamedTempFile, TempDir};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -173,6 +173,28 @@ fn a_short_queue_of_connections() -> anyhow::Result<()> {
         Diagnosis::of(&[]).await?.assert("note", "backlog", "4096 connections may wait");
         std::fs::write(LIMIT, "65535")?;
         Diagnosis::of(&[]).await?.assert("ok", "backlog", "65535 connections may wait");
+        Ok(())
+    })
+}
+
+#[test]
+fn connections_that_the_kernel_tracks() -> anyhow::Result<()> {
+    const TEST: &str = "connections_that_the_kernel_tracks";
+    const RULE: &str =
+        "table inet t { chain c { type filter hook input priority 0; ct state established accept; }; }";
+    in_own_network(TEST, async || {
+        if Command::new("nft").arg("--version").output().is_err() {
+            skip(TEST, "nft, which apt-get install nftables brings, is not there");
+            return Ok(());
+        }
+        let server = Server::start(&[]).await?;
+        Diagnosis::of(&[]).await?.assert("ok", "conntrack", "the kernel tracks no connections");
+        done(Command::new("nft").arg(RULE))?;
+        let _client = Client::connect(server.websocket).await?;
+        let found = Diagnosis::of(&["--max-connections", "1000000000"]).await?;
+        found.assert("mend", "conntrack", "too few for max_connections = 1000000000");
+        let found = Diagnosis::of(&["--max-connections", "1000"]).await?;
+        found.assert("ok", "conntrack", "the kernel tracks ");
         Ok(())
     })
 }
