@@ -31,7 +31,7 @@ impl Plan {
             patience: Patience(Duration::from_secs(180)),
             runs: vec![
                 run(shared(1000, [&FAN_OUTS, [Part::Ping, Part::Echo].as_slice()].concat()), 5, 200),
-                run(shared(10_000, [[Part::Idle].as_slice(), &FAN_OUTS].concat()), 3, 250),
+                run(shared(10_000, [[Part::Idle].as_slice(), &FAN_OUTS].concat()), 3, 2000),
                 // Each server gets some time to give memory back.
                 run(shared(10_000, vec![Part::Gone]), 1, 0),
                 run(shared(100, vec![Part::Ping, Part::Echo]), 5, 200),

@@ -1,6 +1,7 @@
-//! The heap that idle clients take: without a uid, with one, and through TLS.
+//! The heap that idle clients take: without a uid, with one, of `gateway.2`, and through TLS.
 
-use gateway_tests::{Client, PhpPeer, TestCertificate};
+use gateway_tests::{Client, PhpPeer, ResumingPage, TestCertificate};
+use gateway_wire::client_protocol::SEEN_AFTER_MESSAGES;
 
 use crate::recorded::Figure;
 use crate::valgrind::Valgrind;
@@ -12,7 +13,7 @@ const CLIENTS: usize = 3000;
 const TLS_CLIENTS: usize = 300;
 
 pub(crate) async fn count() -> anyhow::Result<Vec<Figure>> {
-    Ok([plain().await?, through_tls().await?].concat())
+    Ok([plain().await?, of_gateway_2().await?, through_tls().await?].concat())
 }
 
 async fn plain() -> anyhow::Result<Vec<Figure>> {
@@ -35,6 +36,28 @@ async fn plain() -> anyhow::Result<Vec<Figure>> {
     let idle = each(heaps[0], heaps[1], CLIENTS - FIRST);
     let uid = each(heaps[1], heaps[2], CLIENTS);
     Ok(vec![("an idle client, bytes", idle), ("an idle client with a uid, bytes", idle + uid)])
+}
+
+/// Pages of `gateway.2` that have got messages and said so: nothing is kept for them.
+async fn of_gateway_2() -> anyhow::Result<Vec<Figure>> {
+    let valgrind = Valgrind::start("massif", &["--depth=1"], &[]).await?;
+    let mut php = PhpPeer::connect(valgrind.server.register[0]).await?;
+    let (mut pages, mut heaps) = (Vec::new(), Vec::new());
+    for upto in [FIRST, CLIENTS] {
+        while pages.len() < upto {
+            pages.push(ResumingPage::connected(valgrind.server.websocket).await?);
+        }
+        for _ in 0..SEEN_AFTER_MESSAGES {
+            php.send_to_all("to all").await?;
+        }
+        for page in &mut pages {
+            for _ in 0..SEEN_AFTER_MESSAGES {
+                page.text().await?;
+            }
+        }
+        heaps.push(settled(&valgrind, &mut php).await?);
+    }
+    Ok(vec![("an idle client of gateway.2, bytes", each(heaps[0], heaps[1], CLIENTS - FIRST))])
 }
 
 async fn through_tls() -> anyhow::Result<Vec<Figure>> {

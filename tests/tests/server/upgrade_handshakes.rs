@@ -1,7 +1,7 @@
 //! Handshakes that are under way when a server is upgraded: wherever their clients have halted, they go on in the process that serves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
@@ -339,13 +339,14 @@ async fn who_never_goes_on_keeps_no_process() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_comes_during_upgrades_is_served() -> anyhow::Result<()> {
     const UPGRADES: usize = 10;
+    const COMERS: usize = 12;
     let certificate = Arc::new(TestCertificate::new()?);
     let (mut plain, flags) = (start(&[]).await?, certificate.flags());
     let mut secured = start(&flags.each_ref().map(String::as_str)).await?;
-    let done = Arc::new(AtomicBool::new(false));
+    let (done, all) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
     let mut comers = Vec::new();
-    for number in 0..12_usize {
-        let (done, certificate) = (Arc::clone(&done), Arc::clone(&certificate));
+    for number in 0..COMERS {
+        let (done, all, certificate) = (Arc::clone(&done), Arc::clone(&all), Arc::clone(&certificate));
         let (plain, secured) = (plain.websocket, secured.websocket);
         comers.push(tokio::spawn(async move {
             let mut came = 0;
@@ -365,21 +366,23 @@ async fn whoever_comes_during_upgrades_is_served() -> anyhow::Result<()> {
                 }
                 going_on.await?;
                 came += 1;
+                all.fetch_add(1, Ordering::Relaxed);
             }
-            anyhow::Ok(came)
+            anyhow::Ok(())
         }));
     }
-    for _ in 0..UPGRADES {
+    let mut upgrades = 0;
+    while upgrades < UPGRADES || all.load(Ordering::Relaxed) < COMERS * UPGRADES {
         let (one, other) = tokio::join!(plain.upgrade(), secured.upgrade());
         eprintln!("{} {}", one?, other?);
+        upgrades += 1;
+        let came = all.load(Ordering::Relaxed);
+        ensure!(upgrades < 20 * UPGRADES, "only {came} have come during {upgrades} upgrades");
     }
     done.store(true, Ordering::Relaxed);
-    let mut came = 0;
     for comer in comers {
-        came += comer.await??;
+        comer.await??;
     }
-    eprintln!("{came} have come");
-    ensure!(came > 12 * UPGRADES, "only {came} have come");
     Ok(())
 }
 
