@@ -1,6 +1,6 @@
 //! Values of settings that nobody gives, and how the documents call them.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -10,31 +10,44 @@ use crate::system::machine;
 /// A default value, and its name in `--help` and in the reference.
 pub(super) struct DefaultValue<V> {
     pub(super) value: V,
-    pub(super) text: String,
+    pub(super) name: DefaultName,
+}
+
+/// What a default is called.
+#[derive(Clone, Debug)]
+pub(super) enum DefaultName {
+    /// As it is written.
+    Value(String),
+    /// Words for no value, or for an empty one that stands for something.
+    Words(&'static str),
+    /// So many bytes: one `divisor`th of the memory, but `most` at most.
+    MemoryShare { divisor: u64, most: u64 },
+    /// The number of things of `each_kib` KiB for which a `divisor`th of the memory has room, but `most` at most.
+    CountInMemory { divisor: u64, each_kib: u64, most: usize },
 }
 
 /// A value that is called as it is written.
 pub(super) fn plain<V: Display>(value: V) -> DefaultValue<V> {
-    DefaultValue { text: value.to_string(), value }
+    DefaultValue { name: DefaultName::Value(value.to_string()), value }
 }
 
 /// Several values, with commas between them.
 pub(super) fn list<V: Display, const N: usize>(values: [V; N]) -> DefaultValue<Vec<V>> {
     let text = values.each_ref().map(ToString::to_string).join(",");
-    DefaultValue { value: values.into(), text }
+    DefaultValue { value: values.into(), name: DefaultName::Value(text) }
 }
 
 pub(super) fn seconds(seconds: u64) -> DefaultValue<Duration> {
-    DefaultValue { value: Duration::from_secs(seconds), text: seconds.to_string() }
+    DefaultValue { value: Duration::from_secs(seconds), name: DefaultName::Value(seconds.to_string()) }
 }
 
 pub(super) fn text(text: &str) -> DefaultValue<String> {
-    DefaultValue { value: text.to_owned(), text: text.to_owned() }
+    DefaultValue { value: text.to_owned(), name: DefaultName::Value(text.to_owned()) }
 }
 
 pub(super) fn choice<V: ValueEnum>(value: V) -> DefaultValue<V> {
     let text = value.to_possible_value().map(|name| name.get_name().to_owned()).unwrap_or_default();
-    DefaultValue { value, text }
+    DefaultValue { value, name: DefaultName::Value(text) }
 }
 
 /// No value, or an empty one.
@@ -43,21 +56,39 @@ pub(super) fn none<V: Default>() -> DefaultValue<V> {
 }
 
 /// No value, or an empty one, which stands for something.
-pub(super) fn none_is<V: Default>(what: &str) -> DefaultValue<V> {
-    DefaultValue { value: V::default(), text: what.to_owned() }
+pub(super) fn none_is<V: Default>(what: &'static str) -> DefaultValue<V> {
+    DefaultValue { value: V::default(), name: DefaultName::Words(what) }
 }
 
 /// So many bytes: one `divisor`th of the memory, but `most` at most.
 pub(super) fn memory_share(divisor: u64, most: u64) -> DefaultValue<usize> {
-    let text = format!("{} of the memory, but {most} at most", share(divisor));
-    DefaultValue { value: machine::memory_share(divisor, most), text }
+    let name = DefaultName::MemoryShare { divisor, most };
+    DefaultValue { value: machine::memory_share(divisor, most), name }
 }
 
 /// Gives the number of things of `each_kib` KiB for which a `divisor`th of the memory has room, but `most` at most.
 pub(super) fn count_in_memory(divisor: u64, each_kib: u64, most: usize) -> DefaultValue<usize> {
-    let share = share(divisor);
-    let text = format!("{most}, but fewer where {share} of the memory is less than {each_kib} KiB for each");
-    DefaultValue { value: machine::count_in_share(divisor, each_kib << 10, most), text }
+    let name = DefaultName::CountInMemory { divisor, each_kib, most };
+    DefaultValue { value: machine::count_in_share(divisor, each_kib << 10, most), name }
+}
+
+impl Display for DefaultName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(text) => out.write_str(text),
+            Self::Words(text) => out.write_str(text),
+            Self::MemoryShare { divisor, most } => {
+                write!(out, "{} of the memory, but {most} at most", share(*divisor))
+            }
+            Self::CountInMemory { divisor, each_kib, most } => {
+                let share = share(*divisor);
+                write!(
+                    out,
+                    "{most}, but fewer where {share} of the memory is less than {each_kib} KiB for each"
+                )
+            }
+        }
+    }
 }
 
 /// The name of a part.

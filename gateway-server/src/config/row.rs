@@ -2,7 +2,7 @@
 
 use clap::Arg;
 
-use super::defaults::DefaultValue;
+use super::defaults::{DefaultName, DefaultValue};
 use super::kind::Kind;
 
 /// What a setting belongs to.
@@ -46,8 +46,7 @@ pub(super) struct Row {
     pub(super) scope: Scope,
     /// What it means: one sentence or a few.
     pub(super) text: String,
-    /// What the default is called.
-    pub(super) default: String,
+    pub(super) default: DefaultName,
     pub(super) variable: &'static str,
     pub(super) value_name: &'static str,
     pub(super) effect: Effect,
@@ -67,12 +66,12 @@ impl Row {
             .long(name.replace('_', "-"))
             .env(variable)
             .value_name(kind.value_name())
-            .help(format!("{text} [default: {}]", default.text));
+            .help(format!("{text} [default: {}]", default.name));
         Self {
             name,
             scope,
             text,
-            default: default.text,
+            default: default.name,
             variable,
             value_name: kind.value_name(),
             effect,

@@ -354,6 +354,7 @@ mod tests {
 
     use clap::Parser;
 
+    use super::super::defaults::DefaultName;
     use super::*;
 
     #[derive(Parser)]
@@ -383,7 +384,7 @@ mod tests {
             ("message_type", _) => quoted("binary"),
             ("log_format", _) => quoted("json"),
             ("log", _) => quoted("debug"),
-            (_, "BOOL") => bare(if row.default == "true" { "false" } else { "true" }),
+            (_, "BOOL") => bare(if row.default.to_string() == "true" { "false" } else { "true" }),
             (_, "ADDRESS" | "IPV4:PORT") => quoted("127.0.0.1:7"),
             ("max_request_bytes", _) => bare("2048"),
             ("store_replicas", _) => bare("3"),
@@ -504,13 +505,15 @@ mod tests {
         let rows = table();
         for row in &rows {
             assert_eq!(row.variable, format!("GATEWAY_{}", row.name.to_uppercase()));
-            assert!(row.text.len() > 10 && !row.default.is_empty(), "{}", row.name);
+            assert!(row.text.len() > 10 && !row.default.to_string().is_empty(), "{}", row.name);
             assert!(!row.text.contains(['{', '\n']) && !row.text.ends_with('.'), "{}", row.text);
             if let Effect::Within(name) = row.effect {
                 assert!(rows.iter().any(|other| other.name == name), "{name}");
             }
-            if ["BYTES", "SECONDS", "NUMBER"].contains(&row.value_name) && !row.default.contains(' ') {
-                let raw: RawConfig = toml::from_str(&format!("{} = {}", row.name, row.default)).unwrap();
+            if let DefaultName::Value(default) = &row.default
+                && ["BYTES", "SECONDS", "NUMBER"].contains(&row.value_name)
+            {
+                let raw: RawConfig = toml::from_str(&format!("{} = {default}", row.name)).unwrap();
                 assert_eq!(resolved(raw), resolved(RawConfig::default()), "{}", row.name);
             }
         }
