@@ -25,7 +25,7 @@
 #   make test-threads  the extension in the threads of a thread-safe PHP, which is built once; ARGS=8.2-zts-asan names another
 #   make valgrind      run the extension's tests under valgrind, on this machine's PHP and on a thread-safe (ZTS) one, which is built once
 #   make asan-php      run them on PHPs with assertions, thread-safe (ZTS) and not, all built with AddressSanitizer; builds those PHPs once
-#   make bench         load on the server, beside others (scripts/bench-peers gets them); writes docs/performance.md
+#   make bench         load on the server, beside others (scripts/bench-peers gets them); writes docs/performance.md and its Chinese twin
 #   make bench-upgrades  servers with up to 100,000 clients are upgraded over and over under load, and nobody notices; ARGS=tls runs one
 #                      course, ARGS=--quick all with a tenth of the clients
 #   make bench-profile  where the server's processor time goes in scenarios of `make bench`, by perf

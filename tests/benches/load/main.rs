@@ -1,7 +1,7 @@
 //! A comparison of loads on our server, on a plain send loop, and on other push servers where they are installed, side by
 //! side in one run.
 //!
-//! `make bench` rewrites docs/performance.md, which says how to read the figures. With `ARGS=--quick` it takes a minute and
+//! `make bench` rewrites docs/performance.md, which says how to read the figures, and its Chinese twin. With `ARGS=--quick` it takes a minute and
 //! writes nothing. Further words choose the scenarios whose names contain one of them, and nothing is written either. The
 //! word `million` holds a million connections, or as many as a number behind it says, in ten gigabytes of memory; the word `upgrades`,
 //! which is `make bench-upgrades`, upgrades servers over and over under load, and says whether anybody has noticed. The word `pause`

@@ -1,7 +1,7 @@
-//! The table of figures, for the person who ran the benchmark and for docs/performance.md.
+//! The table of figures, for the person who ran the benchmark and for docs/performance.md and its Chinese twin.
 
 use anyhow::Context as _;
-use gateway_tests::root;
+use gateway_tests::{ChineseFigures, root};
 
 use crate::chart;
 use crate::contender::Contender;
@@ -51,14 +51,22 @@ pub(crate) fn print(results: &Results) {
 /// Rewrites the part of the page that is not written by hand, and its chart.
 pub(crate) fn write(results: &Results, cores: Cores, notes: &[String]) -> anyhow::Result<()> {
     write_part((BEGIN, END), &markdown(results, cores, notes)?)?;
-    Ok(std::fs::write(root().join("docs/performance.svg"), chart::draw(results))?)
+    std::fs::write(root().join("docs/performance.svg"), chart::draw(results))?;
+    write_chinese()
 }
 
 /// Rewrites the page's table that this word stands for.
 pub(crate) fn write_table(word: &str, table: &str, cores: Cores) -> anyhow::Result<()> {
     let command = format!("make bench ARGS={word}");
     let [begin, end] = ["begins", "ends"].map(|edge| format!("<!-- What `{command}` writes {edge} here -->"));
-    write_part((&begin, &end), &format!("{}\n{table}", made_by(&command, cores)?))
+    write_part((&begin, &end), &format!("{}\n{table}", made_by(&command, cores)?))?;
+    write_chinese()
+}
+
+/// Writes the figures of the English page into the Chinese one.
+fn write_chinese() -> anyhow::Result<()> {
+    let advice = "`REWRITE=1 cargo test -p gateway-tests --test documents performance` writes the Chinese page once that is mended";
+    ChineseFigures::make().and_then(|figures| figures.write()).context(advice)
 }
 
 /// Rewrites what stands in the page between these lines.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use gateway_tests::{Client, Server, fences, php, root, soon, store_folder};
 
 /// Gives all files below `folder` whose names end with `ending`.
-fn files(folder: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -159,7 +159,7 @@ fn slug(heading: &str) -> String {
 }
 
 /// Whether composer has put the file there.
-fn is_installed(file: &Path) -> bool {
+pub(crate) fn is_installed(file: &Path) -> bool {
     file.components().any(|part| part.as_os_str() == "vendor")
 }
 
@@ -181,62 +181,6 @@ pub(crate) fn pages() -> anyhow::Result<Vec<PathBuf>> {
     ];
     pages.extend(at_root.map(|page| root().join(page)));
     Ok(pages)
-}
-
-/// The page that a benchmark writes, which exists in English only.
-const MADE: &str = "performance.md";
-
-/// Gives the levels of a page's headings, and its code blocks without comments. Of a block that is not code but a diagram,
-/// only the first line is compared.
-fn skeleton(page: &Path) -> anyhow::Result<Vec<String>> {
-    let text = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
-    let mut skeleton = Vec::new();
-    let mut language: Option<&str> = None;
-    for line in text.lines() {
-        match (line.trim_start().strip_prefix("```"), language) {
-            (Some(opened), None) => {
-                language = Some(opened);
-                skeleton.push(line.to_owned());
-            }
-            (Some(_), Some(_)) => language = None,
-            (None, None) if line.starts_with('#') => {
-                skeleton.push(line.chars().take_while(|c| *c == '#').collect());
-            }
-            (None, None | Some("")) => {}
-            (None, Some(_)) => {
-                let code = ["# ", "// ", "<!--"].iter().filter_map(|comment| line.find(comment)).min();
-                skeleton.push(line[..code.unwrap_or(line.len())].trim_end().to_owned());
-            }
-        }
-    }
-    Ok(skeleton)
-}
-
-#[test]
-fn each_document_is_there_in_chinese_with_the_same_headings_and_commands() -> anyhow::Result<()> {
-    const CHINESE: &str = ".zh-CN.md";
-    let mut pages = files(&root().join("docs"), ".md")?;
-    pages.extend(["README.md", "UPGRADE.md", "examples/README.md"].map(|page| root().join(page)));
-    // The browser client's page is for npm, and leads to its documentation.
-    let of_php = files(&root().join("php"), "README.md")?.into_iter();
-    pages.extend(of_php.filter(|page| !page.starts_with(root().join("php/client")) && !is_installed(page)));
-    let mut compared = 0;
-    for page in pages {
-        let name = page.file_name().context("a page has a name")?.to_string_lossy().into_owned();
-        if name.ends_with(CHINESE) || name == MADE {
-            continue;
-        }
-        let other = name.replace(".md", CHINESE);
-        let twin = page.with_file_name(&other);
-        for (page, link) in [(&page, &other), (&twin, &name)] {
-            let text = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
-            assert!(text.contains(&format!("]({link})")), "{} does not lead to {link}", page.display());
-        }
-        assert_eq!(skeleton(&page)?, skeleton(&twin)?, "{}", page.display());
-        compared += 1;
-    }
-    assert!(compared >= 20, "only {compared} were compared");
-    Ok(())
 }
 
 #[test]

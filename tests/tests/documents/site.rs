@@ -10,14 +10,8 @@ use gateway_tests::{root, skip};
 use crate::pages::pages;
 
 /// The documents that are shown in English on the Chinese half too.
-const ENGLISH_ONLY: [&str; 6] = [
-    "ARCHITECTURE.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-    "docs/performance.md",
-    "php/client/README.md",
-];
+const ENGLISH_ONLY: [&str; 5] =
+    ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "php/client/README.md"];
 
 /// Gives the lines below a key of a file in YAML, up to the next line that is indented no further than the key.
 fn below<'a>(text: &'a str, key: &str) -> anyhow::Result<Vec<&'a str>> {
