@@ -107,7 +107,6 @@ pub(super) const SERVERS: &[Translation] = &[
 pub(super) const CIRCUMSTANCES: &[Translation] = &[
     ("the server on one core, the generator on another", "服务器用一个核，发生器用另一个核"),
     ("server and generator on the same core", "服务器和发生器用同一个核"),
-    ("one round, with builds beside it", "一轮，旁边有编译"),
 ];
 
 /// The chart: its title, the words that stand for it where it is not shown, and its file.

@@ -45,9 +45,9 @@ fn the_comparison_claims_what_was_measured() -> anyhow::Result<()> {
             }
         }
     }
-    assert!(claims.contains("takes twice as many handshakes a second as this\n  server"));
+    assert!(claims.contains("takes a tenth more handshakes a second than this\n  server"));
     let handshakes = ours_to("Connect, shake hands, go")?;
-    assert!((0.4..0.6).contains(&handshakes), "{handshakes}");
+    assert!((0.85..1.0).contains(&handshakes), "{handshakes}");
     Ok(())
 }
 
@@ -72,14 +72,14 @@ fn sizing_counts_with_what_was_measured() -> anyhow::Result<()> {
     assert!(performance.contains("about 6.7 kB for both ends of an idle connection"));
 
     let costs = [
-        ("5 seconds of a core", "Fan-out to 10,000, 64 B, 1 in flight", 4.0..6.0),
+        ("6.5 seconds of a core", "Fan-out to 10,000, 64 B, 1 in flight", 6.0..7.0),
         (
-            "half a second where 16 messages wait at once",
+            "three quarters of a second where 16 messages wait at once",
             "Fan-out to 10,000, 1,024 B, 16 in flight",
-            0.3..0.6,
+            0.4..0.8,
         ),
         ("30 µs of a core", "Connect, shake hands, go", 25.0..37.0),
-        ("3.5 µs of a core", "Ping and pong, 1,000 clients", 3.0..4.0),
+        ("6.5 µs of a core", "Ping and pong, 1,000 clients", 6.0..7.0),
     ];
     for (claim, title, bounds) in costs {
         assert!(claims.contains(claim), "{claim}");
