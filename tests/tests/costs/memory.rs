@@ -1,7 +1,6 @@
 //! The heap that idle clients take: without a uid, with one, of `gateway.2`, and through TLS.
 
 use gateway_tests::{Client, PhpPeer, ResumingPage, TestCertificate};
-use gateway_wire::client_protocol::SEEN_AFTER_MESSAGES;
 
 use crate::recorded::Figure;
 use crate::valgrind::Valgrind;
@@ -38,7 +37,7 @@ async fn plain() -> anyhow::Result<Vec<Figure>> {
     Ok(vec![("an idle client, bytes", idle), ("an idle client with a uid, bytes", idle + uid)])
 }
 
-/// Pages of `gateway.2` that have got messages and said so: nothing is kept for them.
+/// Pages of `gateway.2`, for which no message is kept.
 async fn of_gateway_2() -> anyhow::Result<Vec<Figure>> {
     let valgrind = Valgrind::start("massif", &["--depth=1"], &[]).await?;
     let mut php = PhpPeer::connect(valgrind.server.register[0]).await?;
@@ -46,14 +45,6 @@ async fn of_gateway_2() -> anyhow::Result<Vec<Figure>> {
     for upto in [FIRST, CLIENTS] {
         while pages.len() < upto {
             pages.push(ResumingPage::connected(valgrind.server.websocket).await?);
-        }
-        for _ in 0..SEEN_AFTER_MESSAGES {
-            php.send_to_all("to all").await?;
-        }
-        for page in &mut pages {
-            for _ in 0..SEEN_AFTER_MESSAGES {
-                page.text().await?;
-            }
         }
         heaps.push(settled(&valgrind, &mut php).await?);
     }
