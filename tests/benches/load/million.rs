@@ -27,7 +27,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// The time for which the connections are held before the broadcast.
 const HOLD: Duration = PING_INTERVAL.saturating_mul(2);
 const FIRST_PORT: u16 = 10_000;
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Counts that all threads of clients add to.
 #[derive(Default)]
