@@ -16,7 +16,7 @@ pub(super) struct DefaultValue<V> {
 /// What a default is called.
 #[derive(Clone, Debug)]
 pub(super) enum DefaultName {
-    /// As it is written.
+    /// The value itself, as it stands in a file.
     Value(String),
     /// Words for no value, or for an empty one that stands for something.
     Words(&'static str),

@@ -54,6 +54,7 @@ impl Hub {
 type Out<'o> = dyn FnMut(usize, &[u8], &[BorrowedFd<'_>]) -> io::Result<()> + Send + 'o;
 
 /// Restores the clients of one shard, in a thread of its own if need be. The shard stays frozen as long as this is there.
+#[derive(Clone)]
 pub struct ShardRestorer {
     shard: Arc<FrozenShard>,
     wanted: Arc<WantedForms>,

@@ -54,7 +54,7 @@ impl Restoring {
 
 impl Drop for Restoring {
     fn drop(&mut self) {
-        // Whoever drops this without finishing has an error to tell already.
+        // This is dropped unfinished only after another error, which is the one that is told.
         let _ = self.finish();
     }
 }
@@ -62,17 +62,10 @@ impl Drop for Restoring {
 impl ShardThread {
     fn begin(restorer: ShardRestorer) -> Self {
         let (batches, received) = sync_channel::<Batch>(WAITING);
-        let (give, taken) = std::sync::mpsc::channel::<ShardRestorer>();
-        let thread = Builder::new().name("restoring".to_owned()).spawn(move || {
-            let Ok(restorer) = taken.recv() else { return Ok(()) };
-            received.into_iter().try_for_each(|batch| restore(&restorer, batch))
-        });
-        match thread {
-            Ok(thread) => match give.send(restorer) {
-                Ok(()) => Self::Runs { batches, thread },
-                // The thread has ended before it began, which only a panic can have done.
-                Err(returned) => Self::Missing(returned.0),
-            },
+        let of_thread = restorer.clone();
+        let run = move || received.into_iter().try_for_each(|batch| restore(&of_thread, batch));
+        match Builder::new().name("restoring".to_owned()).spawn(run) {
+            Ok(thread) => Self::Runs { batches, thread },
             Err(_) => Self::Missing(restorer),
         }
     }
