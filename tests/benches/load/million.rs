@@ -3,6 +3,7 @@
 //! Where the limit of open files is too low for one server, several servers share the port; the clients come from as many
 //! addresses of loopback as they need.
 
+use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ use nix::sched::{CloneFlags, unshare};
 use crate::contender::Contender;
 use crate::cores::Cores;
 use crate::endpoint::Endpoint;
-use crate::fleet::Fleet;
+use crate::fleet::{Client, Fleet};
 use crate::frames::{BINARY, PING, PONG, TEXT, push_masked};
 use crate::handshake;
 use crate::publisher::{Publisher, SHARED, Target};
@@ -28,6 +29,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(25);
 const HOLD: Duration = PING_INTERVAL.saturating_mul(2);
 const FIRST_PORT: u16 = 10_000;
 const PATIENCE: Duration = Duration::from_secs(900);
+/// The number of clients that a thread connects before it answers the pings of those that it has.
+const PART: usize = 1_000;
 
 /// Counts that all threads of clients add to.
 #[derive(Default)]
@@ -60,7 +63,6 @@ pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> 
         .map(|(at, first)| {
             let (progress, clients) = (Arc::clone(&progress), each.min(connections - first));
             let from = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + 1 + at as u32);
-            let from = SocketAddr::from((from, FIRST_PORT));
             std::thread::spawn(move || {
                 let result = crowd(server, from, clients, &progress);
                 // When one thread has failed, the others have nothing to wait for.
@@ -98,42 +100,47 @@ pub(crate) async fn run(cores: Cores, connections: usize) -> anyhow::Result<()> 
     };
     let held = hold();
     progress.is_over.store(true, Ordering::Relaxed);
+    let connected = progress.connected.load(Ordering::Relaxed);
     for thread in threads {
-        thread.join().ok().context("a thread of clients panicked")??;
+        let ended = thread.join().ok().context("a thread of clients panicked")?;
+        ended.with_context(|| format!("{} had connected", thousands(connected as f64)))?;
     }
     held
 }
 
 /// Runs some of the clients, all from one address, until the run is over.
-fn crowd(server: SocketAddr, from: SocketAddr, clients: usize, progress: &Progress) -> anyhow::Result<()> {
+fn crowd(server: SocketAddr, from: Ipv4Addr, clients: usize, progress: &Progress) -> anyhow::Result<()> {
     unshare(CloneFlags::CLONE_FILES)?;
     let mut fleet = Fleet::new(false)?;
-    {
-        let _turn = progress.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let request = handshake::request(server, &Contender::Ours.path(SHARED));
-        fleet.connect_from(
-            Some(from),
-            &Endpoint::plain(server),
-            std::iter::repeat_n(request, clients),
-            Contender::Ours.greets(),
-        )?;
-    }
-    progress.connected.fetch_add(clients, Ordering::Relaxed);
+    let (server, request) =
+        (Endpoint::plain(server), handshake::request(server, &Contender::Ours.path(SHARED)));
     let mut pong = Vec::new();
     push_masked(&mut pong, PONG, b"");
-    while !progress.is_over.load(Ordering::Relaxed) {
-        let mut result = Ok(());
-        fleet.turn(|_, client, opcode| match opcode {
-            PING => {
-                progress.pongs.fetch_add(1, Ordering::Relaxed);
-                if let Err(error) = client.send(&pong) {
-                    result = Err(error);
-                }
+    let failed = Cell::new(None);
+    let heard = |client: &mut Client, opcode: u8| match opcode {
+        PING => {
+            progress.pongs.fetch_add(1, Ordering::Relaxed);
+            if let Err(error) = client.send(&pong) {
+                failed.set(Some(error));
             }
-            TEXT | BINARY => drop(progress.messages.fetch_add(1, Ordering::Relaxed)),
-            _ => {}
-        })?;
-        result?;
+        }
+        TEXT | BINARY => drop(progress.messages.fetch_add(1, Ordering::Relaxed)),
+        _ => {}
+    };
+    let turn = progress.turn.lock().unwrap_or_else(PoisonError::into_inner);
+    for connected in (0..clients).step_by(PART) {
+        let part = PART.min(clients - connected);
+        let from = SocketAddr::from((from, FIRST_PORT + connected as u16));
+        let requests = std::iter::repeat_n(request.clone(), part);
+        fleet.connect_from(Some(from), &server, requests, Contender::Ours.greets())?;
+        progress.connected.fetch_add(part, Ordering::Relaxed);
+        // Of what has come meanwhile there is no event any more.
+        fleet.read_all(heard)?;
+    }
+    drop(turn);
+    while !progress.is_over.load(Ordering::Relaxed) {
+        fleet.turn(|_, client, opcode| heard(client, opcode))?;
+        failed.take().map_or(Ok(()), Err)?;
     }
     Ok(())
 }

@@ -131,7 +131,9 @@ impl Contender {
     /// Starts our server with its usual pings, on a port that it shares with others.
     pub(crate) async fn sharing(cores: Cores, port: Option<SocketAddr>) -> anyhow::Result<Running> {
         let port = port.map_or_else(|| "127.0.0.1:0".to_owned(), |port| port.to_string());
-        let command = pinging(cores, &["--reuse-port", "--websocket", &port])?;
+        // Both ends of all share the cores, so a client may answer late while a broadcast goes to everybody.
+        let patient = ["--ping-not-response-limit", "4"];
+        let command = pinging(cores, &[&["--reuse-port", "--websocket", &port], &patient[..]].concat())?;
         let (process, line) = cores.as_server(ProcessGroup::start_silent(command, "ready ")).await?;
         let (websocket, register) = our_addresses(&line)?;
         Ok(Running {
