@@ -101,8 +101,8 @@ const NOTED_EPOCHS = 8;
 const NOTED_RANGES = 1000;
 
 /** The gateway is told how many of its messages were taken after so many of them, so many characters, or so many milliseconds. */
-const SEEN_AFTER_MESSAGES = 256;
-const SEEN_AFTER_LENGTH = 131_072;
+const SEEN_AFTER_MESSAGES = 1024;
+const SEEN_AFTER_LENGTH = 524_288;
 const SEEN_AFTER_TIME = 5000;
 
 /** A secret of any version of the gateway, in letters that a subprotocol may have. */

@@ -188,16 +188,16 @@ function opened(init = {}) {
 test('the gateway is told after many messages, many bytes or some time', () => {
     const end = opened();
     const take = (length, now) => end.receive('x'.repeat(length), now).reply;
-    for (let count = 1; count < 256; count += 1) {
+    for (let count = 1; count < 1024; count += 1) {
         assert.equal(take(1, 0), null);
     }
-    assert.equal(take(1, 0), 'gateway:seen 256');
-    assert.equal(take(131_071, 1000), null);
-    assert.equal(take(1, 1000), 'gateway:seen 258');
+    assert.equal(take(1, 0), 'gateway:seen 1024');
+    assert.equal(take(524_287, 1000), null);
+    assert.equal(take(1, 1000), 'gateway:seen 1026');
     assert.deepEqual([end.due(100_000), end.dueIn(100_000), take(0, 100_000)], [null, Infinity, null]);
-    assert.deepEqual([end.dueIn(104_000), end.due(104_000), end.due(105_000), end.due(200_000)], [1000, null, 'gateway:seen 259', null]);
-    assert.deepEqual([take(0, 200_000), take(0, 205_000)], [null, 'gateway:seen 261']);
-    assert.equal(end.offer, `gateway.resume.${INIT.resume}.261`);
+    assert.deepEqual([end.dueIn(104_000), end.due(104_000), end.due(105_000), end.due(200_000)], [1000, null, 'gateway:seen 1027', null]);
+    assert.deepEqual([take(0, 200_000), take(0, 205_000)], [null, 'gateway:seen 1029']);
+    assert.equal(end.offer, `gateway.resume.${INIT.resume}.1029`);
 });
 
 test('control is told from the messages of the application', () => {
@@ -218,7 +218,7 @@ test('control is told from the messages of the application', () => {
     ]) {
         assert.deepEqual(end.receive(data, 0), {message, reply: reply ?? null}, data);
     }
-    const binary = new ArrayBuffer(128 << 10);
+    const binary = new ArrayBuffer(512 << 10);
     assert.deepEqual(end.receive(binary, 0), {message: binary, reply: 'gateway:seen 7'});
 });
 

@@ -278,12 +278,12 @@ settings! {
         /// has missed when it comes back. 0 lets none come back
         resume_seconds: Seconds(0.0) = seconds(60), "GATEWAY_RESUME_SECONDS", NEW_CONNECTIONS_AND_ENDED;
 
-        /// Messages that are kept for such a client until it says that it has seen them, which it does every 256 messages; with
-        /// more it cannot come back
-        resume_messages: Number<usize>(1..=1 << 20) = plain(1024), "GATEWAY_RESUME_MESSAGES", AT_ONCE_FOR_ALL;
+        /// Messages that are kept for such a client until it says that it has seen them, which it does every 1,024 messages;
+        /// with more it cannot come back
+        resume_messages: Number<usize>(1..=1 << 20) = plain(4096), "GATEWAY_RESUME_MESSAGES", AT_ONCE_FOR_ALL;
 
         /// Bytes of memory that these messages may take, and outbox_bytes at least; one message alone may take more
-        resume_bytes: Bytes(1024..=1 << 30) = memory_share(64, 1 << 20), "GATEWAY_RESUME_BYTES", AT_ONCE_FOR_ALL;
+        resume_bytes: Bytes(1024..=1 << 30) = memory_share(64, 2 << 20), "GATEWAY_RESUME_BYTES", AT_ONCE_FOR_ALL;
     }
 
     global {

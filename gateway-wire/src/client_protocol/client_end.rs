@@ -7,6 +7,7 @@ use super::control::Control;
 use super::counts::{ControlError, Counts, Received};
 use super::init::{GapReason, Init};
 use super::resume_secret::{ResumeOffer, ResumeSecret};
+use super::untold::SeenAfter;
 
 /// A page's side of the protocol. `M` is a message as it is kept to be sent again.
 #[derive(Clone, Debug)]
@@ -154,12 +155,12 @@ impl<M: Clone> ClientEnd<M> {
 
     /// Takes a text message of the server behind the init.
     pub fn receive<'a>(&mut self, text: &'a str, now: Duration) -> Result<Received<'a>, ControlError> {
-        self.counts.receive(text, now, |_| 0)
+        self.counts.receive(text, now, SeenAfter::PAGE, |_| 0)
     }
 
     /// Takes a binary message of the server, which is always the application's. Gives the control message to send.
     pub fn receive_binary(&mut self, bytes: usize, now: Duration) -> Option<Control> {
-        self.counts.take(bytes, now)
+        self.counts.take(bytes, now, SeenAfter::PAGE)
     }
 
     /// Gives the control message that is due because a message has waited for long. Call it from time to time.

@@ -6,7 +6,7 @@ use super::control::{Control, Header, Malformed, Text};
 use super::exported::{ExportedCounts, ExportedOpen, MOST_MESSAGES};
 use super::init::GapReason;
 use super::unseen::Unseen;
-use super::untold::{SEEN_AFTER_TIME, Untold};
+use super::untold::{SEEN_AFTER_TIME, SeenAfter, Untold};
 
 /// The positions of one end in both directions. `M` is an entry as it is kept to be sent again.
 #[derive(Clone, Debug)]
@@ -124,7 +124,8 @@ impl<M> Counts<M> {
             let (kept, weight) = entry(exported)?;
             unseen.push(kept, messages, weight);
         }
-        let open = OpenCounts { unseen, untold: Untold::imported(untold), is_noted: false, gap };
+        let untold = Untold::imported(untold, SeenAfter::SERVER);
+        let open = OpenCounts { unseen, untold, is_noted: false, gap };
         Some(Self { sent, taken, open: Some(Box::new(open)) })
     }
 
@@ -228,16 +229,17 @@ impl<M> Counts<M> {
         &mut self,
         text: &'a str,
         now: Duration,
+        after: SeenAfter,
         release: impl FnMut(M) -> usize,
     ) -> Result<Received<'a>, ControlError> {
         let mut header = None;
         let (message, reply) = match Text::parse(text)? {
-            Text::Application(message) => (Some(message), self.take(text.len(), now)),
+            Text::Application(message) => (Some(message), self.take(text.len(), now, after)),
             Text::WithHeader(read) => {
                 header = Some(read);
-                (None, self.take(text.len(), now))
+                (None, self.take(text.len(), now, after))
             }
-            Text::UnknownHeader => (None, self.take(text.len(), now)),
+            Text::UnknownHeader => (None, self.take(text.len(), now, after)),
             Text::Control(Control::Seen(count)) => {
                 self.forget_seen(count, release)?;
                 (None, None)
@@ -249,9 +251,9 @@ impl<M> Counts<M> {
     }
 
     /// Takes a message of the application. Gives the control message that is sent back.
-    pub(super) fn take(&mut self, bytes: usize, now: Duration) -> Option<Control> {
+    pub(super) fn take(&mut self, bytes: usize, now: Duration, after: SeenAfter) -> Option<Control> {
         self.taken += 1;
-        let is_due = open(&mut self.open, self.sent).untold.take(bytes, now);
+        let is_due = open(&mut self.open, self.sent).untold.take(bytes, now, after);
         is_due.then(|| self.tell())
     }
 
@@ -314,7 +316,7 @@ mod tests {
         }
         assert_eq!(counts.entries().collect::<Vec<_>>(), [&("c", 1)]);
         assert_eq!((counts.sent(), counts.seen(), counts.first(), counts.weight()), (3, 2, 2, 10));
-        assert_eq!(counts.take(1, Duration::ZERO), None);
+        assert_eq!(counts.take(1, Duration::ZERO, SeenAfter::PAGE), None);
         assert_eq!((counts.note(), counts.note()), (Some(SEEN_AFTER_TIME), None));
         counts.forget_seen(3, |_| 10).unwrap();
         assert!(counts.memory() > 0, "a message is untold");

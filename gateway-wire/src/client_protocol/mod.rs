@@ -28,4 +28,4 @@ pub use inbox::{InboxLoss, InboxMessage, InboxPosition, inbox_message, is_id, of
 pub use init::{GapReason, Init};
 pub use resume_secret::{MalformedResume, ResumeOffer, ResumeSecret};
 pub use server_end::{Positions, ServerEnd};
-pub use untold::{SEEN_AFTER_BYTES, SEEN_AFTER_MESSAGES, SEEN_AFTER_TIME};
+pub use untold::{SEEN_AFTER_TIME, SeenAfter};

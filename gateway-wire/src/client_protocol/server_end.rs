@@ -8,6 +8,7 @@ use super::counts::{ControlError, Counts, Received, SeenError};
 use super::exported::ExportedEnd;
 use super::init::GapReason;
 use super::resume_secret::{ResumeOffer, ResumeSecret};
+use super::untold::SeenAfter;
 
 /// A client as the server keeps it, whether it has a connection or not. `M` is an entry as it is kept to be sent again: a message, or
 /// several that were joined. Whenever an entry is forgotten, a function of the caller is given it and gives its weight.
@@ -147,14 +148,14 @@ impl<M> ServerEnd<M> {
         release: impl FnMut(M) -> usize,
     ) -> Result<Received<'a>, ControlError> {
         self.proven = Some(self.latest);
-        self.counts.receive(text, now, release)
+        self.counts.receive(text, now, SeenAfter::SERVER, release)
     }
 
     /// Takes a message of the page that is the application's: a binary one, or text that cannot be control. Gives the control
     /// message that is sent to the page.
     pub fn take(&mut self, bytes: usize, now: Duration) -> Option<Control> {
         self.proven = Some(self.latest);
-        self.counts.take(bytes, now)
+        self.counts.take(bytes, now, SeenAfter::SERVER)
     }
 
     /// Gives the time at which [`ServerEnd::due`] wants to be called, if the caller has not been given it yet.
@@ -259,7 +260,6 @@ fn before(number: NonZeroU32) -> NonZeroU32 {
 mod tests {
     use super::*;
     use crate::ClientId;
-    use crate::client_protocol::SEEN_AFTER_BYTES;
 
     fn secret(number: NonZeroU32) -> ResumeSecret {
         ResumeSecret::new(ClientId::new("127.0.0.1:1238".parse().unwrap(), 7), [number.get() as u8; 16])
@@ -432,7 +432,7 @@ mod tests {
             let received = server.receive(text, Duration::ZERO, |_| 1);
             assert_eq!(received, Ok(Received { message, header: None, reply }), "{text}");
         }
-        assert_eq!(server.take(SEEN_AFTER_BYTES, Duration::ZERO), Some(Control::Seen(4)));
+        assert_eq!(server.take(SeenAfter::SERVER.bytes, Duration::ZERO), Some(Control::Seen(4)));
         assert_eq!((server.taken(), server.due(Duration::from_secs(60))), (4, None));
     }
 

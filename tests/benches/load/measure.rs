@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use gateway_tests::PATIENCE;
-use gateway_wire::client_protocol::{Control, Init, SEEN_AFTER_BYTES, SEEN_AFTER_MESSAGES};
+use gateway_wire::client_protocol::{Control, Init, SeenAfter};
 
 use crate::contender::Contender;
 use crate::fleet::{self, Fleet};
@@ -183,7 +183,7 @@ impl Place {
     ) -> anyhow::Result<Figures> {
         let message = vec![b'x'; size];
         let clients = self.fleet.clients.len();
-        self.tells_after = SEEN_AFTER_BYTES.div_ceil(size).min(SEEN_AFTER_MESSAGES as usize);
+        self.tells_after = SeenAfter::PAGE.bytes.div_ceil(size).min(SeenAfter::PAGE.messages as usize);
         self.fleet.expect(frames::unmasked(&message).len());
         let meter = self.meter()?;
         let (mut published, mut delivered) = (0, 0);

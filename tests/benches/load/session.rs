@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use gateway_tests::PATIENCE;
-use gateway_wire::client_protocol::{Control, Init, SEEN_AFTER_MESSAGES};
+use gateway_wire::client_protocol::{Control, Init, SeenAfter};
 
 use crate::contender::{Contender, Mode, PING_INTERVAL};
 use crate::fleet::{self, Fleet};
@@ -190,7 +190,7 @@ impl Session {
         let grown = server.memory()?.saturating_sub(first_memory) as f64;
         let idle = Figures { value: grown / (self.clients - first).max(1) as f64, ..Figures::default() };
 
-        let tells_after = SEEN_AFTER_MESSAGES as usize;
+        let tells_after = SeenAfter::PAGE.messages as usize;
         let mut place = Place { server, fleet, publisher, topics, secrets, tells_after, first_memory };
         if self.parts.iter().any(|part| *part != Part::Idle) {
             place.warm_up()?;

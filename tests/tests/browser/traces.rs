@@ -12,7 +12,7 @@ use gateway_tests::{Rng, root, skip};
 use gateway_wire::ClientId;
 use gateway_wire::client_protocol::{
     AskId, ClientEnd, GapReason, Header, InboxLoss, InboxPosition, Init, Opened, Received, ResumeOffer,
-    ResumeSecret, SEEN_AFTER_BYTES, ServerEnd, Text, escape, inbox_message,
+    ResumeSecret, SeenAfter, ServerEnd, Text, escape, inbox_message,
 };
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
@@ -136,7 +136,8 @@ fn client(number: u32) -> ClientId {
 
 /// A length about the bytes after which the page says what it has seen.
 fn long(rng: &mut Rng) -> usize {
-    [SEEN_AFTER_BYTES / 2 + 1, SEEN_AFTER_BYTES - 1, SEEN_AFTER_BYTES][rng.below(3)]
+    let bytes = SeenAfter::PAGE.bytes;
+    [bytes / 2 + 1, bytes - 1, bytes][rng.below(3)]
 }
 
 /// The secrets of the client with this connection number.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 /// The number of messages to the client, which says some fifty times what it has seen.
-const MESSAGES: usize = 12_000;
+const MESSAGES: usize = 48_000;
 /// The largest number of cuts on the way.
 const CUTS: usize = 10;
 
@@ -28,7 +28,7 @@ async fn the_page_of_python_misses_nothing_over_cuts() -> anyhow::Result<()> {
     let file = folder.path().join("page.py");
     std::fs::write(&file, program.context("no program on the page")?)?;
 
-    let server = Server::start(&["--resume-messages", "20000"]).await?;
+    let server = Server::start(&["--resume-messages", "60000", "--resume-bytes", "64000000"]).await?;
     // A handshake has some 300 bytes, and each time that the client says what it has seen some 20.
     let mut rng = Rng::new(7);
     let cuts = (0..CUTS).map(|_| 380 + rng.below(60)).collect();
