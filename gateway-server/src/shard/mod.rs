@@ -45,6 +45,7 @@ mod models;
 mod origin;
 mod outbox;
 mod packed_bytes;
+mod packed_chunks;
 mod panics;
 mod partial;
 pub(crate) mod query;

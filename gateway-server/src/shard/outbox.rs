@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::backlog::{ALLOCATION, Backlog};
-use super::packed_bytes::PackedBytes;
+use super::packed_chunks::{PackedChunk, PackedChunks};
 use super::throughput::Throughput;
 
 /// The largest number of slices that one vectored write gets.
@@ -71,13 +71,6 @@ pub(super) struct PackedOutbox {
     taken: usize,
     pace: Throughput,
     is_given_up: bool,
-}
-
-/// A chunk of a packed outbox.
-pub(super) enum PackedChunk {
-    Frame(Bytes),
-    /// The length of small frames that are joined, which stand with those of other outboxes.
-    Joined(usize),
 }
 
 impl Outbox {
@@ -176,12 +169,7 @@ impl Outbox {
 
     /// Empties the outbox into less memory, or gives `None` if nothing waits. The frames that others may hold too stay counted in
     /// `held`.
-    pub(super) fn pack(
-        &mut self,
-        chunks: &mut Vec<PackedChunk>,
-        bytes: &mut PackedBytes,
-        held: &mut Backlog,
-    ) -> Option<PackedOutbox> {
+    pub(super) fn pack(&mut self, chunks: &mut PackedChunks, held: &mut Backlog) -> Option<PackedOutbox> {
         held.change(self.own(), 0);
         let waiting = *self.0.take()?;
         let pong = waiting.pong.and_then(|pong| pong.checked_sub(waiting.gone));
@@ -192,23 +180,17 @@ impl Outbox {
             pace: waiting.pace,
             is_given_up: waiting.is_given_up,
         };
-        chunks.extend(waiting.chunks.into_iter().map(|chunk| match chunk {
-            Chunk::Frame(frame) => PackedChunk::Frame(frame),
-            Chunk::Joined(frames) => {
-                bytes.push(&frames);
-                PackedChunk::Joined(frames.len())
+        for chunk in waiting.chunks {
+            match chunk {
+                Chunk::Frame(frame) => chunks.push_frame(frame),
+                Chunk::Joined(frames) => chunks.push_joined(&frames),
             }
-        }));
+        }
         Some(packed)
     }
 
-    /// Makes the outbox that [`Outbox::pack`] has packed, of the next chunks and bytes.
-    pub(super) fn unpack(
-        packed: PackedOutbox,
-        chunks: &mut impl Iterator<Item = PackedChunk>,
-        bytes: &mut PackedBytes,
-        held: &mut Backlog,
-    ) -> Self {
+    /// Makes the outbox that [`Outbox::pack`] has packed, of the next chunks.
+    pub(super) fn unpack(packed: PackedOutbox, chunks: &mut PackedChunks, held: &mut Backlog) -> Self {
         let count = packed.chunks as usize;
         let mut waiting = Waiting {
             chunks: VecDeque::with_capacity(count),
@@ -218,11 +200,12 @@ impl Outbox {
             is_given_up: packed.is_given_up,
             ..Waiting::default()
         };
-        for chunk in chunks.take(count) {
+        for _ in 0..count {
+            let Some(chunk) = chunks.take() else { break };
             let chunk = match chunk {
                 PackedChunk::Frame(frame) => Chunk::Frame(frame),
-                PackedChunk::Joined(length) => {
-                    let frames = bytes.take(length).to_vec();
+                PackedChunk::Joined(frames) => {
+                    let frames = frames.to_vec();
                     waiting.joined += frames.capacity();
                     Chunk::Joined(frames)
                 }
@@ -567,12 +550,11 @@ mod tests {
                 outbox.write_to(&mut socket, &mut held).unwrap();
             }
             let before = held.bytes();
-            let (mut chunks, mut bytes) = (Vec::new(), PackedBytes::default());
-            let packed = outboxes.each_mut().map(|one| one.pack(&mut chunks, &mut bytes, &mut held).unwrap());
+            let mut chunks = PackedChunks::default();
+            let packed = outboxes.each_mut().map(|one| one.pack(&mut chunks, &mut held).unwrap());
             assert!(outboxes.iter().all(Outbox::is_empty) && held.bytes() < before);
-            assert!(Outbox::default().pack(&mut chunks, &mut bytes, &mut held).is_none());
-            let mut chunks = chunks.into_iter();
-            let outboxes = packed.map(|one| Outbox::unpack(one, &mut chunks, &mut bytes, &mut held));
+            assert!(Outbox::default().pack(&mut chunks, &mut held).is_none());
+            let outboxes = packed.map(|one| Outbox::unpack(one, &mut chunks, &mut held));
             // The memory that small frames were given to grow is not there any more.
             assert!(
                 (before.saturating_sub(1000)..=before).contains(&held.bytes()),

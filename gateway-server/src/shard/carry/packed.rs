@@ -7,8 +7,9 @@
 
 use super::super::clients::Clients;
 use super::super::membership::{Memberships, PackedNames};
-use super::super::outbox::{Outbox, PackedChunk, PackedOutbox};
+use super::super::outbox::{Outbox, PackedOutbox};
 use super::super::packed_bytes::PackedBytes;
+use super::super::packed_chunks::PackedChunks;
 use crate::system::allocator::trim_heap;
 use crate::system::memory_reserve;
 
@@ -25,8 +26,7 @@ pub(in crate::shard) struct PackedClients {
     sessions: Vec<(u32, u32)>,
     session_bytes: PackedBytes,
     outboxes: Vec<(u32, PackedOutbox)>,
-    chunks: Vec<PackedChunk>,
-    chunk_bytes: PackedBytes,
+    chunks: PackedChunks,
     /// The number of clients since memory was last given back.
     untrimmed: usize,
 }
@@ -40,8 +40,7 @@ impl PackedClients {
             sessions: Vec::new(),
             session_bytes: PackedBytes::default(),
             outboxes: Vec::with_capacity(clients.slow.len()),
-            chunks: Vec::with_capacity(clients.slow.len()),
-            chunk_bytes: PackedBytes::default(),
+            chunks: PackedChunks::default(),
             untrimmed: 0,
         })
     }
@@ -54,9 +53,7 @@ impl PackedClients {
             if let Some(length) = extra.session.pack(&mut self.session_bytes) {
                 self.sessions.push((key as u32, length));
             }
-            if let Some(outbox) =
-                extra.outbox.pack(&mut self.chunks, &mut self.chunk_bytes, &mut clients.held)
-            {
+            if let Some(outbox) = extra.outbox.pack(&mut self.chunks, &mut clients.held) {
                 self.outboxes.push((key as u32, outbox));
             }
             connection.slim();
@@ -70,7 +67,7 @@ impl PackedClients {
 
     /// Gives the clients back what was packed.
     pub(super) fn unpack(self, clients: &mut Clients) {
-        let Self { uids, groups, sessions, mut session_bytes, outboxes, chunks, mut chunk_bytes, .. } = self;
+        let Self { uids, groups, sessions, mut session_bytes, outboxes, mut chunks, .. } = self;
         let connections = &mut clients.connections;
         // Clients that were not packed are in the tables too.
         let extras = connections.iter_mut().filter_map(|(_, connection)| connection.existing_extra_mut());
@@ -91,9 +88,8 @@ impl PackedClients {
                 connection.extra_mut().session.set(session);
             }
         }
-        let mut chunks = chunks.into_iter();
         for (key, outbox) in outboxes {
-            let outbox = Outbox::unpack(outbox, &mut chunks, &mut chunk_bytes, &mut clients.held);
+            let outbox = Outbox::unpack(outbox, &mut chunks, &mut clients.held);
             if let Some(connection) = connections.get_mut(key as usize) {
                 connection.extra_mut().outbox = outbox;
             }
