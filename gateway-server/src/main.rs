@@ -10,7 +10,7 @@ use std::time::Duration;
 use gateway_server::admin::cli;
 use gateway_server::system::{allocator, machine, memory_reserve};
 use gateway_server::telemetry::logs;
-use gateway_server::{config, doctor, server};
+use gateway_server::{command_line, config, doctor, server};
 
 fn main() -> ExitCode {
     match start() {
@@ -59,39 +59,43 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 const WRONG_SETTINGS: u8 = 78;
 
 fn start() -> anyhow::Result<ExitCode> {
-    let done = match config::parse()? {
-        config::Action::Check(file) => {
+    let done = match command_line::parse()? {
+        command_line::Action::Check(file) => {
             config::check(&file)?;
             cli::print(&format!("{}: nothing is wrong\n", file.display()))
         }
-        config::Action::Ask(asked, question, printed) => {
+        command_line::Action::Ask(asked, question, printed) => {
             let target = cli::Target { address: asked.address, token: asked.token };
-            let as_json = printed == config::Printed::Json;
+            let as_json = printed == command_line::Printed::Json;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 match question {
-                    config::Question::Health => cli::health(&target, as_json).await,
-                    config::Question::Upgrade => cli::upgrade(&target, as_json).await,
-                    config::Question::Status => cli::status(&target, as_json).await,
-                    config::Question::InboxList { limit } => cli::inbox_list(&target, limit, as_json).await,
-                    config::Question::InboxShow { uid } => cli::inbox_show(&target, &uid, as_json).await,
-                    config::Question::InboxPurge { uid } => cli::inbox_purge(&target, &uid).await,
-                    config::Question::Connections { uid, group, address, limit } => {
+                    command_line::Question::Health => cli::health(&target, as_json).await,
+                    command_line::Question::Upgrade => cli::upgrade(&target, as_json).await,
+                    command_line::Question::Status => cli::status(&target, as_json).await,
+                    command_line::Question::InboxList { limit } => {
+                        cli::inbox_list(&target, limit, as_json).await
+                    }
+                    command_line::Question::InboxShow { uid } => {
+                        cli::inbox_show(&target, &uid, as_json).await
+                    }
+                    command_line::Question::InboxPurge { uid } => cli::inbox_purge(&target, &uid).await,
+                    command_line::Question::Connections { uid, group, address, limit } => {
                         let wanted = cli::Wanted { uid, group, address, limit };
                         cli::connections(&target, &wanted, as_json).await
                     }
                 }
             })
         }
-        config::Action::Doctor(source, public_url, printed) => {
+        command_line::Action::Doctor(source, public_url, printed) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let report = runtime.block_on(doctor::examine(&source, public_url.as_ref()));
-            report.print(printed == config::Printed::Json)?;
+            report.print(printed == command_line::Printed::Json)?;
             return Ok(if report.to_mend() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        config::Action::CheckStore(file) => cli::check_store(&file),
-        config::Action::CopyStore { file, to } => cli::copy_store(&file, &to),
-        config::Action::Run(source) => {
+        command_line::Action::CheckStore(file) => cli::check_store(&file),
+        command_line::Action::CopyStore { file, to } => cli::copy_store(&file, &to),
+        command_line::Action::Run(source) => {
             memory_reserve::fill();
             allocator::tune_allocator();
             let settings = match source.settings() {

@@ -7,10 +7,9 @@ use gateway_wire::token::MIN_SECRET;
 use super::choices::EventHandlers;
 use super::invalid::{Checks, Invalid};
 use super::table::{Listener, Settings};
-use crate::net::NatsAddress;
 use crate::net::tls::{CertificateError, Files};
+use crate::net::{NatsAddress, WebhookKey};
 use crate::protocol::Protocol;
-use crate::webhook::WebhookKey;
 
 impl Settings {
     /// The files of the register port's certificate, if it has one.

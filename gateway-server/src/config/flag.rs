@@ -7,10 +7,9 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches};
 
 use super::choices::{EventHandlers, MessageType, Outage, Routing};
-use crate::net::{NatsAddress, Network};
+use crate::net::{NatsAddress, Network, WebhookAddress};
 use crate::system::Secret;
 use crate::telemetry::logs::LogFormat;
-use crate::webhook::WebhookAddress;
 
 /// A type of which a flag gives one value.
 pub(crate) trait FromFlag: Clone + Send + Sync + 'static {

@@ -24,10 +24,9 @@ use super::row::{
     NEW_CONNECTIONS_COUNTED, OTHER_FILES, PINGS_ANEW, RESTART, Row, Scope, help, settings,
 };
 use super::texts;
-use crate::net::Network;
+use crate::net::{Network, WebhookAddress};
 use crate::protocol::Protocol;
 use crate::telemetry::logs::LogFormat;
-use crate::webhook::WebhookAddress;
 
 /// Where browsers connect by default.
 pub(super) const WEBSOCKET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8282);

@@ -38,7 +38,7 @@ pub(super) fn instead_of(key: &str, message: &str) -> String {
 }
 
 /// The same of a flag or its variable. What clap says of other errors stays as it is.
-pub(super) fn of_flag(error: clap::Error) -> clap::Error {
+pub(crate) fn of_flag(error: clap::Error) -> clap::Error {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,

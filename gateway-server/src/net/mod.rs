@@ -15,6 +15,8 @@ mod rate_limit_key;
 mod relay_pair;
 pub mod tls;
 mod turns;
+mod webhook_address;
+mod webhook_key;
 
 pub use acceptor::Acceptor;
 pub use attempts::Attempts;
@@ -28,3 +30,5 @@ pub use public_url::PublicUrl;
 pub use rate_limit_key::RateLimitKey;
 pub use relay_pair::{Received, has_reset, receive, received_bytes, relay_of, relay_pair, reset_on_close};
 pub use turns::{Turns, give_way};
+pub use webhook_address::WebhookAddress;
+pub use webhook_key::WebhookKey;

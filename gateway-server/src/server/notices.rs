@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::config::Settings;
 use crate::inbox::notices::WantedNotices;
+use crate::net::WebhookKey;
 use crate::php::Backend;
 use crate::service::{NoticeTeller, Told};
 use crate::system::ages::millis;
-use crate::webhook::{Webhook, WebhookKey};
+use crate::webhook::Webhook;
 
 /// Which notices the store keeps for PHP.
 pub(super) fn wanted(settings: &Settings) -> WantedNotices {

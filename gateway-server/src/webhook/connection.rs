@@ -15,8 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use super::address::WebhookAddress;
-use crate::net::tls;
+use crate::net::{WebhookAddress, tls};
 
 /// The bytes of an answer's body that are read, so that the connection can be used again.
 const ANSWER: usize = 64 << 10;

@@ -3,13 +3,8 @@
 //! Requests are signed as Standard Webhooks has it (<https://www.standardwebhooks.com>), for which there are libraries in many languages.
 //! A request that is not answered by 2xx is sent again, so a notice may come twice; the id of the request is then the same.
 
-mod address;
 mod connection;
 mod content;
-mod key;
-
-pub use address::WebhookAddress;
-pub use key::WebhookKey;
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +13,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 
 use crate::inbox::notices::Notice;
+use crate::net::{WebhookAddress, WebhookKey};
 use crate::telemetry::clock;
 use connection::Connector;
 

@@ -7,14 +7,14 @@ use anyhow::Context as _;
 use gateway_tests::root;
 
 /// The modules of the server, from the highest to the lowest. A module may use those that come later in this list.
-const SERVER: [&str; 22] = [
+const SERVER: [&str; 23] = [
     "main",
+    "command_line",
     "doctor",
     "server",
     "handover",
     "admin",
     "lifecycle",
-    "config",
     "php",
     "listener",
     "service",
@@ -24,6 +24,7 @@ const SERVER: [&str; 22] = [
     "shard",
     "webhook",
     "inbox",
+    "config",
     "protocol",
     "relay",
     "net",

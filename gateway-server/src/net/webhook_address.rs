@@ -12,26 +12,26 @@ use serde::{Deserialize, Deserializer};
 pub struct WebhookAddress(Uri);
 
 impl WebhookAddress {
-    pub(super) fn is_tls(&self) -> bool {
+    pub(crate) fn is_tls(&self) -> bool {
         self.0.scheme() == Some(&Scheme::HTTPS)
     }
 
     /// The host without the brackets of an IPv6 address.
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.0.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 })
     }
 
     /// The host and the port as the header `Host` has them.
-    pub(super) fn authority(&self) -> &str {
+    pub(crate) fn authority(&self) -> &str {
         self.0.authority().map_or("", |authority| authority.as_str())
     }
 
     /// The path with the query.
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.0.path_and_query().map_or("/", |path| path.as_str())
     }
 }

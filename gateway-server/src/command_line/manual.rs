@@ -9,7 +9,7 @@ use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::cli::Cli;
+use super::Cli;
 
 /// Daemons, and what administers them.
 const SECTION: &str = "8";

@@ -35,7 +35,7 @@ impl WebhookKey {
     }
 
     /// Gives the signature of a request, in base64.
-    pub(super) fn sign(&self, id: &str, time: u64, body: &[u8]) -> String {
+    pub(crate) fn sign(&self, id: &str, time: u64, body: &[u8]) -> String {
         let mut mac = self.0.clone();
         mac.update(format!("{id}.{time}.").as_bytes());
         mac.update(body);

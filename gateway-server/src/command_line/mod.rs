@@ -1,14 +1,14 @@
-//! The command line.
+//! The command line: the program's flags, its commands, and what each asks for.
+
+#[cfg(test)]
+mod manual;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
 
-use super::invalid::Invalid;
-use super::table::{RawConfig, Settings};
-use super::{file, wanted};
+use crate::config::{RawConfig, Source, in_words};
 use crate::net::PublicUrl;
 use crate::system::Secret;
 
@@ -18,7 +18,7 @@ use crate::system::Secret;
 /// over the file. The file's keys are the flags' names with underscores, as in `ping_interval = 25`. SIGHUP reads them again.
 #[derive(Parser)]
 #[command(name = "gateway-server", version, args_conflicts_with_subcommands = true)]
-pub(super) struct Cli {
+struct Cli {
     /// The TOML file with settings [default: none]
     #[arg(long, env = "GATEWAY_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -193,24 +193,15 @@ pub enum Printed {
     Json,
 }
 
-/// Where the settings come from.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// The flags, and the variables of the environment.
-    flags: RawConfig,
-    file: Option<PathBuf>,
-}
-
 /// Reads flags and environment. `--help` and misspelt flags end the process, as usual.
 pub fn parse() -> anyhow::Result<Action> {
-    let cli = Cli::try_parse().unwrap_or_else(|error| wanted::of_flag(error).exit());
+    let cli = Cli::try_parse().unwrap_or_else(|error| in_words(error).exit());
     match cli.command {
         None => {}
         Some(Command::Check { file }) => return Ok(Action::Check(file)),
         Some(Command::Doctor { config, public_url, json, settings }) => {
-            let flags = settings.over(RawConfig::from_environment()?);
             let printed = if json { Printed::Json } else { Printed::Table };
-            return Ok(Action::Doctor(Box::new(Source { flags, file: config }), public_url, printed));
+            return Ok(Action::Doctor(Box::new(Source::new(*settings, config)?), public_url, printed));
         }
         Some(Command::Status { where_ }) => return where_.ask(Question::Status),
         Some(Command::Health { where_ }) => return where_.ask(Question::Health),
@@ -220,8 +211,7 @@ pub fn parse() -> anyhow::Result<Action> {
             return where_.ask(Question::Connections { uid, group, address, limit: limit as usize });
         }
     }
-    let flags = cli.settings.over(RawConfig::from_environment()?);
-    Ok(Action::Run(Box::new(Source { flags, file: cli.config })))
+    Ok(Action::Run(Box::new(Source::new(cli.settings, cli.config)?)))
 }
 
 impl InboxCommand {
@@ -239,59 +229,9 @@ impl InboxCommand {
 impl Where {
     fn ask(self, question: Question) -> anyhow::Result<Action> {
         let printed = if self.json { Printed::Json } else { Printed::Table };
-        let flags = RawConfig {
-            operations: self.operations,
-            operations_token: Secret::from_environment("GATEWAY_OPERATIONS_TOKEN")?,
-            operations_token_file: self.operations_token_file,
-            ..RawConfig::default()
-        };
-        let source = Source { flags, file: self.config };
-        let (address, token) = source.raw()?.operations().map_err(|invalid| source.explain(&invalid))?;
+        let (address, token) =
+            Source::of_operations(self.operations, self.operations_token_file, self.config)?.operations()?;
         let asked = Asked { address: address.unwrap_or(USUAL_OPERATIONS), token };
         Ok(Action::Ask(asked, question, printed))
-    }
-}
-
-impl Source {
-    /// Reads the file, if there is one, and the files that are named for secrets.
-    pub fn settings(&self) -> anyhow::Result<Settings> {
-        self.raw()?.resolve().map_err(|invalid| self.explain(&invalid))
-    }
-
-    /// The file, if there is one.
-    pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
-    }
-
-    /// Whether secrets stand in the file itself.
-    pub fn has_secrets_in_file(&self) -> bool {
-        let raw = self.file.as_deref().and_then(|path| file::read(path).ok());
-        raw.is_some_and(|raw| {
-            let secrets = [raw.secret_key, raw.token_key, raw.operations_token, raw.webhook_secret];
-            secrets.into_iter().flatten().any(|secret| !secret.is_empty())
-        })
-    }
-
-    /// The names of the settings in the file that do not count, as a flag or a variable gives them too.
-    pub fn hidden(&self) -> anyhow::Result<Vec<&'static str>> {
-        Ok(match &self.file {
-            Some(path) => self.flags.clone().hiding(file::read(path)?).1,
-            None => Vec::new(),
-        })
-    }
-
-    fn raw(&self) -> anyhow::Result<RawConfig> {
-        Ok(match &self.file {
-            Some(path) => self.flags.clone().over(file::read(path)?),
-            None => self.flags.clone(),
-        })
-    }
-
-    /// Says what is wrong, and where if it is in the file.
-    pub fn explain(&self, invalid: &[Invalid]) -> anyhow::Error {
-        match &self.file {
-            Some(path) => file::explain(path, invalid),
-            None => anyhow!(invalid.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
-        }
     }
 }
