@@ -319,7 +319,7 @@ impl Server {
             drop(turn.lock().await);
             asked
         };
-        let apply = async |settings: &Settings| {
+        let apply = async |settings: &Arc<Settings>| {
             self.deadline.set(settings.drain_seconds, settings.stop_timeout);
             self.live.apply(settings).await;
         };

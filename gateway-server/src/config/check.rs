@@ -1,24 +1,17 @@
 //! Checks of settings together, which no row can express: what is of no use or of harm without another, and files that belong together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use gateway_wire::token::MIN_SECRET;
 
 use super::choices::EventHandlers;
 use super::invalid::{Checks, Invalid};
 use super::table::{Listener, Settings};
-use crate::net::tls::{CertificateError, Files};
+use crate::net::tls::CertificateError;
 use crate::net::{NatsAddress, WebhookKey};
 use crate::protocol::Protocol;
 
 impl Settings {
-    /// The files of the register port's certificate, if it has one.
-    pub(crate) fn register_tls(&self) -> Option<Files> {
-        let certificate = self.register_tls_certificate.clone()?;
-        let client_authorities = self.register_tls_client_ca.clone();
-        Some(Files { certificate, key: self.register_tls_key.clone()?, client_authorities, is_web: false })
-    }
-
     /// Checks those settings together that cannot be checked one by one. What is right in two readings may be wrong together, when a part
     /// of it has to wait for a restart.
     pub(super) fn check_again(&self) -> Result<(), Vec<Invalid>> {
@@ -38,11 +31,6 @@ impl Settings {
             checks.refuse("cluster_nats", reason);
         }
         self.store_fits(checks);
-    }
-
-    /// Whether messages for users who are not there wait in JetStream, for all nodes of a cluster.
-    pub(crate) fn has_jetstream(&self) -> bool {
-        self.store.as_deref().is_some_and(|store| store == Path::new("jetstream"))
     }
 
     fn store_fits(&self, checks: &mut Checks) {
@@ -167,12 +155,6 @@ impl Settings {
 }
 
 impl Listener {
-    /// The files of its certificate, if it has one.
-    pub(crate) fn tls(&self) -> Option<Files> {
-        let (certificate, key) = (self.tls_certificate.clone()?, self.tls_key.clone()?);
-        Some(Files { certificate, key, client_authorities: None, is_web: true })
-    }
-
     /// Reads its certificate, if it has one, and sees to it that there is a key.
     pub(super) fn check_certificate(&self, checks: &mut Checks) {
         match (&self.tls_certificate, &self.tls_key) {

@@ -28,11 +28,3 @@ pub(crate) enum Outage {
     Buffer,
     Fail,
 }
-
-/// How messages from PHP reach clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum MessageType {
-    Text,
-    Binary,
-}

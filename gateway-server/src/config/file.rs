@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::invalid::Invalid;
 use super::row::Scope;
-use super::table::{RawConfig, table as rows};
+use super::table::{RawConfig, Settings, table as rows};
 use super::wanted;
 use crate::system::files;
 use crate::telemetry::words::nearest;
@@ -45,10 +45,17 @@ pub fn check(path: &Path) -> anyhow::Result<()> {
 
 /// All that is wrong with a file's text.
 pub fn problems(text: &str) -> Vec<FileProblem> {
-    match parse(text).map(RawConfig::resolve) {
-        Err(problems) => problems,
-        Ok(Err(invalid)) => invalid.iter().map(|one| locate(text, one)).collect(),
-        Ok(Ok(_)) => Vec::new(),
+    Settings::of_file(text).err().unwrap_or_default()
+}
+
+impl Settings {
+    /// Makes the settings that a file's text says. What it does not speak of has its default.
+    ///
+    /// # Errors
+    ///
+    /// Gives all that is wrong with the text.
+    pub fn of_file(text: &str) -> Result<Self, Vec<FileProblem>> {
+        parse(text)?.resolve().map_err(|invalid| invalid.iter().map(|one| locate(text, one)).collect())
     }
 }
 

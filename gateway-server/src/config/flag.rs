@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::choices::{EventHandlers, MessageType, Outage, Routing};
+use super::choices::{EventHandlers, Outage, Routing};
 use crate::net::{NatsAddress, Network, WebhookAddress};
+use crate::protocol::websocket::MessageKind;
 use crate::system::Secret;
 use crate::telemetry::logs::LogFormat;
 
@@ -53,7 +54,7 @@ pub(crate) use from_flag;
 
 from_flag! {
     bool, u8, u16, usize, f64, String, PathBuf, SocketAddr, SocketAddrV4, NatsAddress, Network, WebhookAddress, EventHandlers, LogFormat,
-    MessageType, Outage, Routing,
+    MessageKind, Outage, Routing,
 }
 
 /// A flag of several values is repeated, or has commas between them, as its variable has.

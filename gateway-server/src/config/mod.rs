@@ -3,6 +3,7 @@
 mod check;
 mod choices;
 mod defaults;
+mod derived;
 mod diff;
 mod file;
 mod flag;
@@ -19,7 +20,7 @@ mod table;
 mod texts;
 mod wanted;
 
-pub(crate) use choices::{EventHandlers, MessageType, Outage, Routing};
+pub(crate) use choices::{EventHandlers, Outage, Routing};
 pub(crate) use diff::Change;
 pub use file::{FileProblem, check, problems};
 pub use invalid::Invalid;

@@ -35,6 +35,15 @@ impl RawConfig {
     }
 }
 
+/// The settings of a server that is told nothing.
+impl Default for Settings {
+    fn default() -> Self {
+        let (raw, mut checks) = (RawConfig::default(), Checks::default());
+        let websocket = raw.websocket_listener(WEBSOCKET).fill_in(None, &mut checks);
+        raw.fill_in(vec![websocket], &mut checks)
+    }
+}
+
 /// The websocket listener, then the others.
 fn listeners(websocket: RawListener, others: &[RawListener], checks: &mut Checks) -> Vec<Listener> {
     let mut listeners = vec![listener(websocket, None, checks)];

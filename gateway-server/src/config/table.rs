@@ -11,7 +11,7 @@ use clap::ArgMatches;
 use gateway_wire::bridge::frame::MAX_CALL;
 use serde::Deserialize;
 
-use super::choices::{EventHandlers, MessageType, Outage, Routing};
+use super::choices::{EventHandlers, Outage, Routing};
 use super::defaults::{choice, count_in_memory, list, memory_share, none, none_is, plain, seconds, text};
 use super::flag::FromFlags;
 use super::invalid::Checks;
@@ -26,6 +26,7 @@ use super::row::{
 use super::texts;
 use crate::net::{Network, WebhookAddress};
 use crate::protocol::Protocol;
+use crate::protocol::websocket::MessageKind;
 use crate::telemetry::logs::LogFormat;
 
 /// Where browsers connect by default.
@@ -196,7 +197,7 @@ settings! {
         worker_buffer_bytes: Bytes(64 << 10..=1 << 30) = memory_share(32, 10_240_000), "GATEWAY_WORKER_BUFFER_BYTES", AT_ONCE;
 
         /// Whether messages from PHP reach clients as text or as binary
-        message_type: One<MessageType>("TYPE") = choice(MessageType::Text), "GATEWAY_MESSAGE_TYPE", RESTART;
+        message_type: One<MessageKind>("TYPE") = choice(MessageKind::Text), "GATEWAY_MESSAGE_TYPE", RESTART;
 
         /// Whether messages are compressed for clients that want it (permessage-deflate), which costs CPU once a message and no
         /// memory for a client

@@ -104,7 +104,7 @@ impl Hub {
     ) -> io::Result<Self> {
         let index = |sort| Arc::new(Index::new(names.clone().map(|names| (sort, names))));
         let (uids, groups) = (index(NameKind::Uid), index(NameKind::Group));
-        let waiting = Arc::new(TotalBacklog::new(settings.bounds.waiting, shards));
+        let waiting = Arc::new(TotalBacklog::new(settings.server.max_outbox_bytes, shards));
         let parked = Arc::new(AtomicUsize::new(0));
         let asks = Arc::<Asks>::default();
         let mut handles = Vec::with_capacity(shards);

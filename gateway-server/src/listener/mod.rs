@@ -51,7 +51,7 @@ use crate::telemetry::ConnectionCounter;
 pub struct ListenerSettings {
     /// The protocol that the listener's clients speak.
     pub protocol: Protocol,
-    /// The index of the listener's [`ListenerLimits`](crate::shard::ListenerLimits) in the shards' settings.
+    /// The index of the listener in the settings' list of listeners.
     pub index: u8,
     /// The certificate with which clients must speak TLS, or `None` for a listener without TLS.
     pub certificate: Option<Arc<Certificate>>,

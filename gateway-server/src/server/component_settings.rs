@@ -9,16 +9,12 @@ use tracing::warn;
 
 use crate::admin::Watched;
 use crate::cluster::ClusterSettings;
-use crate::config::{EventHandlers, Listener, MessageType, Outage, Routing, Settings};
+use crate::config::{EventHandlers, Listener, Outage, Routing, Settings};
 use crate::events::{EventMode, RoutingPolicy};
 use crate::listener::{Admission, HandshakeGate, ListenerSettings, Rules, TokenVerifier, TrustedProxies};
 use crate::net::tls::Certificates;
 use crate::php::{self, RegisterPortSettings};
-use crate::protocol::websocket::MessageKind;
-use crate::shard::{
-    ClientProofs, Heartbeat, ListenerLimits, RateLimit, ResumeLimits, ResumeSecrets, ShardBounds,
-    ShardSettings,
-};
+use crate::shard::{ClientProofs, ResumeSecrets, ShardSettings};
 use crate::system::{Secret, machine};
 use crate::telemetry::ConnectionCounter;
 
@@ -42,13 +38,6 @@ pub(crate) fn cluster(settings: &Settings) -> Option<ClusterSettings> {
         is_buffered: settings.cluster_outage == Outage::Buffer,
         timeout: settings.cluster_timeout,
     })
-}
-
-pub(crate) fn message_kind(settings: &Settings) -> MessageKind {
-    match settings.message_type {
-        MessageType::Text => MessageKind::Text,
-        MessageType::Binary => MessageKind::Binary,
-    }
 }
 
 pub(crate) fn event_mode(settings: &Settings) -> EventMode {
@@ -76,8 +65,7 @@ pub(crate) fn token_verifier(settings: &Settings, before: &TokenVerifier) -> Arc
         ([], secret) => TokenKey::derived(secret).ok(),
         (key, _) => Some(TokenKey::new(key)),
     };
-    let max_groups = max_groups(settings);
-    Arc::new(before.with(key, settings.require_token, max_groups, settings.max_session_bytes))
+    Arc::new(before.with(key, settings.require_token, settings.max_groups(), settings.max_session_bytes))
 }
 
 /// Warns of secrets that can be guessed. Every page sees its token, and if a short secret signed it, the page can find the secret
@@ -106,7 +94,7 @@ pub(crate) struct ComponentSettings {
     /// The gate between handshakes and the shards, which all listeners share.
     pub(crate) gate: Arc<HandshakeGate>,
     /// The ports that the listeners are bound to, one for each listener.
-    ports: Vec<u16>,
+    ports: Arc<[u16]>,
     /// The connection counters, one for each listener.
     counters: Vec<Arc<ConnectionCounter>>,
     /// The address in the client ids of this server.
@@ -187,7 +175,7 @@ impl ComponentSettings {
 
     /// Gives the listeners' names and counters, which the operations port shows.
     pub(crate) fn watched(&self, settings: &Settings) -> Vec<Watched> {
-        let listeners = settings.listeners.iter().zip(&self.ports).zip(&self.counters);
+        let listeners = settings.listeners.iter().zip(self.ports.iter()).zip(&self.counters);
         let watched = |((listener, port), counter): ((&Listener, &u16), &Arc<ConnectionCounter>)| Watched {
             name: format!(
                 "{}://{}",
@@ -210,27 +198,9 @@ impl ComponentSettings {
     }
 
     /// Gives the settings of the shards.
-    pub(crate) fn shard(&self, settings: &Settings) -> ShardSettings {
-        let longest = settings.listeners.iter().map(|listener| listener.max_message).max().unwrap_or(0);
-        ShardSettings {
-            node: self.node,
-            proofs: self.proofs.clone(),
-            secrets: self.secrets.clone(),
-            message_kind: message_kind(settings),
-            listeners: settings.listeners.iter().zip(&self.ports).map(listener_limits).collect(),
-            close_timeout: settings.close_timeout,
-            io_uring: settings.io_uring,
-            outbox_timeout: settings.outbox_timeout,
-            bounds: ShardBounds {
-                groups: max_groups(settings),
-                session: settings.max_session_bytes,
-                // The bound is at least four of the longest messages, so that a single client may always send what its own limits
-                // allow.
-                partial: (settings.max_unfinished_bytes / self.shards).max(4 * longest),
-                kept: settings.resume_total_bytes / self.shards,
-                waiting: settings.max_outbox_bytes,
-            },
-        }
+    pub(crate) fn shard(&self, settings: &Arc<Settings>) -> ShardSettings {
+        let (ports, proofs, secrets) = (Arc::clone(&self.ports), self.proofs.clone(), self.secrets.clone());
+        ShardSettings::new(settings, self.shards, ports, self.node, proofs, secrets)
     }
 
     pub(crate) fn register_port(&self, settings: &Settings) -> RegisterPortSettings {
@@ -240,33 +210,5 @@ impl ComponentSettings {
             counter: Arc::clone(&self.register_counter),
             certificate: self.certificates.of_register(),
         }
-    }
-}
-
-fn listener_limits((listener, port): (&Listener, &u16)) -> ListenerLimits {
-    ListenerLimits {
-        port: *port,
-        max_message: listener.max_message,
-        outbox_bytes: listener.outbox_bytes,
-        coalesce: listener.coalesce,
-        heartbeat: Heartbeat {
-            interval: listener.ping_interval,
-            not_response_limit: listener.ping_not_response_limit,
-            data: listener.ping_data.clone().into_bytes(),
-        },
-        rate: RateLimit { messages: listener.messages_per_second, bytes: listener.bytes_per_second },
-        resume: ResumeLimits {
-            time: listener.resume_seconds,
-            messages: listener.resume_messages as u64,
-            // A client that is closed because too much waits for it may come back for all of that.
-            bytes: listener.resume_bytes.max(listener.outbox_bytes),
-        },
-    }
-}
-
-fn max_groups(settings: &Settings) -> usize {
-    match settings.max_groups_per_client {
-        0 => usize::MAX,
-        groups => groups,
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct LiveServer {
 
 impl LiveServer {
     /// Applies the settings. Afterwards everything follows them, except connections whose handshake was under way.
-    pub(crate) async fn apply(&self, settings: &Settings) {
+    pub(crate) async fn apply(&self, settings: &Arc<Settings>) {
         if let Err(error) = self.logs.set_filter(&settings.log) {
             error!("{error:#}");
         }

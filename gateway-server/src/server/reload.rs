@@ -41,7 +41,7 @@ impl Reloads {
 
     /// Gives the settings to `apply` after each SIGHUP. This happens even when they are the same, as files that they name may
     /// have changed.
-    pub(super) async fn serve(&mut self, apply: impl AsyncFn(&Settings)) {
+    pub(super) async fn serve(&mut self, apply: impl AsyncFn(&Arc<Settings>)) {
         while self.hangup.recv().await.is_some() {
             let turn = Arc::clone(&self.turn);
             let _turn = turn.lock().await;

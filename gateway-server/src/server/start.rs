@@ -31,7 +31,7 @@ pub(super) struct Started {
 
 /// Starts the shards, so many of them if the settings do not say how many.
 pub(super) fn start(
-    settings: &Settings,
+    settings: &Arc<Settings>,
     ports: &Ports,
     certificates: Certificates,
     keys: &Keys,
@@ -49,7 +49,7 @@ pub(super) fn start(
 
 /// Starts the shards, and makes what serves PHP.
 fn start_backend(
-    settings: &Settings,
+    settings: &Arc<Settings>,
     components: &ComponentSettings,
     node: SocketAddrV4,
     keys: &Keys,
@@ -70,12 +70,11 @@ fn start_backend(
     )
     .context("cannot start the shards")?;
     let hub = Arc::new(hub);
-    let message_kind = component_settings::message_kind(settings);
     let listeners = components.watched(settings).into_iter().map(|listener| listener.name).collect();
     let gateway = Arc::new(Gateway::new(
         Arc::clone(&hub),
         node,
-        message_kind,
+        settings.message_type,
         settings.max_session_bytes,
         listeners,
         cluster,

@@ -8,7 +8,6 @@ use hashbrown::{HashMap, HashSet};
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
-use super::ShardBounds;
 use super::audience::{Audience, Except};
 use super::backlog::Backlog;
 use super::change::Change;
@@ -20,6 +19,7 @@ use super::membership::NameTable;
 use super::resume::ResumeState;
 use super::session::Session;
 use super::total_backlog::TotalBacklog;
+use crate::config::Settings;
 use crate::inbox::notes::InboxNotes;
 use crate::net::tls::TlsSession;
 use crate::protocol::Encoding;
@@ -363,7 +363,7 @@ impl Clients {
     }
 
     /// Applies a change to a client, and ignores it if the client is not online any more.
-    pub(super) fn change(&mut self, connection_id: u32, change: Change, bounds: ShardBounds) {
+    pub(super) fn change(&mut self, connection_id: u32, change: Change, settings: &Settings) {
         injected_faults::strike("change");
         let Some(key) = self.key(connection_id) else { return };
         let Self { connections, uids, groups, merged, resume, .. } = self;
@@ -382,7 +382,7 @@ impl Clients {
             Change::Unbind => memberships.unbind(uids, key),
             // The caller may have given up; then nobody receives the answer.
             Change::Join { group, back } => {
-                let _ = back.send(memberships.join(groups, group, key, bounds.groups));
+                let _ = back.send(memberships.join(groups, group, key, settings.max_groups()));
             }
             Change::Leave { group } => memberships.leave(groups, &group, key),
             Change::SetSession { serialized } => session.set(&serialized),
@@ -390,9 +390,9 @@ impl Clients {
                 let cost = session.bytes().len() + changes.len();
                 drop(back.send(if in_shard || cost <= MERGED_AT_ONCE {
                     *merged += cost;
-                    session.update(&changes, bounds.session).map(|()| None)
+                    session.update(&changes, settings.max_session_bytes).map(|()| None)
                 } else {
-                    Ok(Some(session.snapshot(bounds.session)))
+                    Ok(Some(session.snapshot(settings.max_session_bytes)))
                 }));
             }
             Change::ReplaceSession { before, merged, back } => {
@@ -406,19 +406,19 @@ impl Clients {
     }
 
     /// Binds a new client to the uid and groups of its connect token, and gives it the token's session.
-    pub(super) fn introduce(&mut self, key: usize, identity: ClaimedIdentity, bounds: ShardBounds) {
-        self.bind_all(key, Some(identity.uid), identity.groups, bounds);
+    pub(super) fn introduce(&mut self, key: usize, identity: ClaimedIdentity, max_groups: usize) {
+        self.bind_all(key, Some(identity.uid), identity.groups, max_groups);
         self.connections[key].extra_mut().session.set(&identity.session);
         self.connections[key].slim();
     }
 
-    /// Binds a new client to its uid and groups.
+    /// Binds a new client to its uid and groups, of which it may have `max_groups`.
     pub(super) fn bind_all(
         &mut self,
         key: usize,
         uid: Option<NameClaim>,
         names: Vec<NameClaim>,
-        bounds: ShardBounds,
+        max_groups: usize,
     ) {
         let Self { connections, uids, groups, .. } = self;
         let memberships = &mut connections[key].extra_mut().memberships;
@@ -427,7 +427,7 @@ impl Clients {
         }
         for group in names {
             // The caller has checked the number of groups already.
-            let _ = memberships.join(groups, group, key, bounds.groups);
+            let _ = memberships.join(groups, group, key, max_groups);
         }
         connections[key].slim();
         self.note_binding(key, false);

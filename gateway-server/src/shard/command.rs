@@ -30,7 +30,7 @@ pub struct NewConnection {
     pub tls: Option<Box<TlsSession>>,
     /// The server's answer to the client's opening handshake, with which the client's first message goes out; empty if the client has it.
     pub answer: Bytes,
-    /// The listener that accepted the connection: an index into [`ShardSettings::listeners`].
+    /// The listener that accepted the connection: an index into the settings' list of listeners.
     pub listener: u8,
     /// The encoding in which the client gets messages.
     pub encoding: Encoding,

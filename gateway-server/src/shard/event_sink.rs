@@ -6,7 +6,6 @@ use bytes::Bytes;
 use gateway_wire::ClientId;
 use gateway_wire::client_protocol::AskId;
 
-use super::ListenerLimits;
 use super::connection::Connection;
 
 /// Receives the events of all clients of one shard; the events of each client come in order.
@@ -138,9 +137,9 @@ impl EventSink for BuiltInSink {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn of(connection: &'a Connection, listeners: &[ListenerLimits]) -> Self {
+    pub(super) fn of(connection: &'a Connection, ports: &[u16]) -> Self {
         let session = connection.extra().map_or(&[][..], |extra| extra.session.bytes());
-        let gateway_port = listeners[usize::from(connection.listener)].port;
+        let gateway_port = ports[usize::from(connection.listener)];
         Self { connection_id: connection.connection_id, session, gateway_port, connection }
     }
 

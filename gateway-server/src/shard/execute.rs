@@ -12,7 +12,7 @@ use super::connection::Phase;
 use super::drain::Drain;
 use super::event_sink::Client;
 use super::fault::Concerned;
-use super::heartbeat::HeartbeatRounds;
+use super::heartbeat::{Heartbeat, HeartbeatRounds};
 use super::origin::Origin;
 use super::state::Shard;
 use super::{ShardSettings, coalesce};
@@ -162,7 +162,7 @@ impl Shard {
             Command::CloseRelayed { relay, most } => self.close_relayed(relay, most),
             Command::GiveUp { key, connection_id } => self.give_up(key, connection_id),
             Command::Change { connection_id, change } => {
-                self.clients.change(connection_id, change, self.settings.bounds)
+                self.clients.change(connection_id, change, &self.settings.server)
             }
             Command::Ungroup { group } => self.clients.ungroup(&group),
             Command::Ask(question) => question(&self.clients),
@@ -203,13 +203,14 @@ impl Shard {
     }
 
     pub(super) fn configure(&mut self, settings: &ShardSettings) {
-        self.clients.held.total().set_bound(settings.bounds.waiting);
+        self.clients.held.total().set_bound(settings.server.max_outbox_bytes);
         let now = Instant::now();
         for (listener, new) in settings.listeners.iter().enumerate() {
-            if self.settings.listeners[listener].heartbeat == new.heartbeat {
+            let new = Heartbeat(new);
+            if Heartbeat(&self.settings.listeners[listener]) == new {
                 continue;
             }
-            self.rounds[listener] = HeartbeatRounds::new(&new.heartbeat, now);
+            self.rounds[listener] = HeartbeatRounds::new(&new, now);
             // Silence that the old settings allowed closes no client under the new ones.
             for (_, connection) in &mut self.clients.connections {
                 if usize::from(connection.listener) == listener {
@@ -223,7 +224,7 @@ impl Shard {
     pub(super) fn recount(&mut self, slot_of: &SlotOf) {
         let Self { clients, settings, .. } = self;
         for (key, connection) in &clients.connections {
-            match slot_of(Client::of(connection, &settings.listeners).peer()) {
+            match slot_of(Client::of(connection, &settings.ports).peer()) {
                 Some(slot) => drop(clients.slots.insert(key, slot)),
                 None => drop(clients.slots.remove(&key)),
             }

@@ -2,18 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::config::Listener;
+
 /// The heartbeat of one listener, with the meaning that GatewayWorker gives its settings. Everything that a client sends, a
-/// websocket pong included, counts as a sign of life.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heartbeat {
-    /// A client that has been silent for this time is pinged. Zero switches the heartbeat off: no client is pinged or closed.
-    pub interval: Duration,
-    /// A client that leaves this many pings in a row unanswered is closed. 0 closes no client.
-    pub not_response_limit: u8,
-    /// The payload that is sent as a ping. If it is empty, websocket clients get a ping frame, which browsers answer by
-    /// themselves, and clients of other protocols get nothing, but are still closed when they stay silent.
-    pub data: Vec<u8>,
-}
+/// websocket pong included, counts as a sign of life. Without a ping interval no client is pinged or closed.
+pub(super) struct Heartbeat<'a>(pub(super) &'a Listener);
 
 /// What one look of the heartbeat decides about a client.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,17 +16,30 @@ pub(super) enum Action {
     GiveUp,
 }
 
-impl Heartbeat {
+impl PartialEq for Heartbeat<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |one: &Listener| (one.ping_interval, one.ping_not_response_limit);
+        parts(self.0) == parts(other.0) && self.data() == other.data()
+    }
+}
+
+impl Heartbeat<'_> {
+    /// The payload that is sent as a ping. If it is empty, websocket clients get a ping frame, which browsers answer by
+    /// themselves, and clients of other protocols get nothing, but are still closed when they stay silent.
+    pub(super) fn data(&self) -> &[u8] {
+        self.0.ping_data.as_bytes()
+    }
+
     /// The time between two looks at a client. It is half an interval where silence ends connections, so that a client that was
     /// heard just after a look is not closed a whole interval late.
     pub(super) fn look_every(&self) -> Duration {
-        if self.not_response_limit > 0 { self.interval / 2 } else { self.interval }
+        if self.0.ping_not_response_limit > 0 { self.0.ping_interval / 2 } else { self.0.ping_interval }
     }
 
     /// Looks at a client once. `quiet` is the number of looks since the client was last heard; this counts it up.
     pub(super) fn look(&self, quiet: &mut u8) -> Action {
-        let looks_per_interval = if self.not_response_limit > 0 { 2 } else { 1 };
-        let limit = u16::from(self.not_response_limit) * 2;
+        let looks_per_interval = if self.0.ping_not_response_limit > 0 { 2 } else { 1 };
+        let limit = u16::from(self.0.ping_not_response_limit) * 2;
         // The first look after the client was heard only starts the count.
         if limit > 0 && u16::from(*quiet) > limit {
             return Action::GiveUp;
@@ -62,8 +68,8 @@ pub(super) struct HeartbeatRounds {
 const STEPS_PER_ROUND: u32 = 32;
 
 impl HeartbeatRounds {
-    pub(super) fn new(heartbeat: &Heartbeat, now: Instant) -> Self {
-        let step = (!heartbeat.interval.is_zero()).then(|| heartbeat.look_every() / STEPS_PER_ROUND);
+    pub(super) fn new(heartbeat: &Heartbeat<'_>, now: Instant) -> Self {
+        let step = (!heartbeat.0.ping_interval.is_zero()).then(|| heartbeat.look_every() / STEPS_PER_ROUND);
         Self { step, next: now + step.unwrap_or_default(), done: 0 }
     }
 
@@ -102,13 +108,17 @@ impl HeartbeatRounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
 
-    fn heartbeat(not_response_limit: u8) -> Heartbeat {
-        Heartbeat { interval: Duration::from_secs(10), not_response_limit, data: Vec::new() }
+    /// A listener with a heartbeat every ten seconds.
+    fn listener(ping_not_response_limit: u8) -> Listener {
+        let default = Settings::default().listeners.remove(0);
+        Listener { ping_interval: Duration::from_secs(10), ping_not_response_limit, ..default }
     }
 
-    fn looks(heartbeat: &Heartbeat, n: usize) -> String {
-        let mut quiet = 0;
+    fn looks(not_response_limit: u8, n: usize) -> String {
+        let (listener, mut quiet) = (listener(not_response_limit), 0);
+        let heartbeat = Heartbeat(&listener);
         (0..n)
             .map(|_| match heartbeat.look(&mut quiet) {
                 Action::Nothing => '-',
@@ -120,18 +130,18 @@ mod tests {
 
     #[test]
     fn silence_is_pinged_once_an_interval_and_given_up_after_the_limit() {
-        assert_eq!(looks(&heartbeat(0), 6), "-PPPPP");
-        assert_eq!(looks(&heartbeat(1), 5), "--PXX");
-        assert_eq!(looks(&heartbeat(2), 7), "--P-PXX");
-        assert_eq!(looks(&heartbeat(0), 1000).matches('X').count(), 0);
-        assert_eq!(looks(&heartbeat(120), 300).find('X'), Some(241));
+        assert_eq!(looks(0, 6), "-PPPPP");
+        assert_eq!(looks(1, 5), "--PXX");
+        assert_eq!(looks(2, 7), "--P-PXX");
+        assert_eq!(looks(0, 1000).matches('X').count(), 0);
+        assert_eq!(looks(120, 300).find('X'), Some(241));
     }
 
     #[test]
     fn every_slot_is_seen_once_a_round() {
         let now = Instant::now();
         for slots in [1, 4, 33, 1000] {
-            let mut rounds = HeartbeatRounds::new(&heartbeat(1), now);
+            let mut rounds = HeartbeatRounds::new(&Heartbeat(&listener(1)), now);
             assert!(rounds.due(now, slots).is_empty());
             let mut seen = vec![0; slots];
             let mut at = now;
@@ -147,8 +157,8 @@ mod tests {
 
     #[test]
     fn zero_looks_at_nobody() {
-        let off = Heartbeat { interval: Duration::ZERO, ..heartbeat(2) };
-        let mut rounds = HeartbeatRounds::new(&off, Instant::now());
+        let off = Listener { ping_interval: Duration::ZERO, ..listener(2) };
+        let mut rounds = HeartbeatRounds::new(&Heartbeat(&off), Instant::now());
         assert_eq!(rounds.deadline(), None);
         assert!(rounds.due(Instant::now() + Duration::from_secs(3600), 10).is_empty());
     }

@@ -47,11 +47,11 @@ mod tests {
 
     use bytes::Bytes;
 
+    use super::super::ShardSettings;
     use super::super::audience::{Audience, Except};
     use super::super::carry::freezing::freezing;
     use super::super::command::Command;
-    use super::super::testing::{TestShard, arrived, settings};
-    use super::super::{ListenerLimits, ShardSettings};
+    use super::super::testing::{TestShard, arrived, settings, settings_with};
     use crate::protocol::{Encoded, Encoding};
     use crate::shard::Origin;
 
@@ -59,8 +59,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(15);
 
     fn coalescing(coalesce: Duration) -> ShardSettings {
-        let listener = ListenerLimits { coalesce, ..settings().listeners[0].clone() };
-        ShardSettings { listeners: [listener].into(), ..settings() }
+        settings_with(|settings| settings.listeners[0].coalesce = coalesce)
     }
 
     fn to_all(text: impl Into<Bytes>) -> Command {
@@ -111,10 +110,12 @@ mod tests {
 
     #[test]
     fn a_listener_that_does_not_coalesce_and_a_close_wait_for_nobody() {
-        let listener = settings().listeners[0].clone();
         let two = |coalesce| {
-            let first = ListenerLimits { coalesce, ..listener.clone() };
-            ShardSettings { listeners: [first, listener.clone()].into(), ..settings() }
+            settings_with(|settings| {
+                let second = settings.listeners[0].clone();
+                settings.listeners[0].coalesce = coalesce;
+                settings.listeners.push(second);
+            })
         };
         let mut shard = TestShard::new(two(Duration::ZERO));
         let (mut held, mut other) =

@@ -70,9 +70,9 @@ impl Shard {
         }
         let has_token = identity.is_some();
         if let Some(identity) = identity {
-            self.clients.introduce(key, *identity, self.settings.bounds);
+            self.clients.introduce(key, *identity, self.settings.server.max_groups());
         }
-        let client = Client::of(&self.clients.connections[key], &self.settings.listeners);
+        let client = Client::of(&self.clients.connections[key], &self.settings.ports);
         match self.events.connected(&client, handshake) {
             Welcome::Refused => {
                 self.send_answer(key, answer);
@@ -118,7 +118,7 @@ impl Shard {
     pub(super) fn forget(&mut self, key: usize) {
         // Nobody was told yet of a client that another node has not given.
         if self.clients.holds_its_number(key) && !self.clients.resume.is_arriving(key) {
-            self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.listeners));
+            self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.ports));
         }
         self.clients.forget(key);
     }
@@ -140,7 +140,11 @@ impl Shard {
         let connection = &mut self.clients.connections[key];
         connection.phase = if encoding.is_websocket() { phase } else { Phase::Discarding };
         let is_heard = connection.phase == Phase::Closing;
-        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection.connection_id));
+        self.closing.push_back((
+            Instant::now() + self.settings.server.close_timeout,
+            key,
+            connection.connection_id,
+        ));
         if !is_heard {
             drop(self.clients.take_partial(key));
         }

@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 
+use crate::config::Listener;
+
 /// How much a client may send in a second. It may save up some seconds' worth and send that at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct RateLimit {
+pub(super) struct RateLimit {
     /// Messages in a second; zero is no limit. Every frame counts as one, control frames and fragments included.
-    pub messages: f64,
+    messages: f64,
     /// Bytes in a second, those that compressed messages are inflated to included; zero is no limit.
-    pub bytes: f64,
+    bytes: f64,
 }
 
 /// How much a client may send at once, in seconds of its rate. It may always send one message.
@@ -30,6 +32,11 @@ struct RateMeter {
 }
 
 impl RateLimit {
+    /// The limit of each client that came in by a listener.
+    pub(super) fn of(listener: &Listener) -> Self {
+        Self { messages: listener.messages_per_second, bytes: listener.bytes_per_second }
+    }
+
     pub(super) fn is_limited(&self) -> bool {
         self.messages > 0.0 || self.bytes > 0.0
     }

@@ -177,7 +177,7 @@ impl Shard {
 
     /// Whether a client may have to be closed because it takes nothing of what waits for it.
     pub(super) fn has_slow(&self) -> bool {
-        !self.clients.slow.is_empty() && !self.settings.outbox_timeout.is_zero()
+        !self.clients.slow.is_empty() && !self.settings.server.outbox_timeout.is_zero()
     }
 
     /// The time until the next deadline, or `None` if there is none.

@@ -7,10 +7,10 @@ use std::time::Instant;
 use super::clients::Clients;
 use super::connection::{Phase, Waits};
 use super::event_sink::Client;
+use super::rate_limit::RateLimit;
 use super::resume::{Heard as HeardControl, Message, control_frame};
 use super::state::{INFLATED_IN_A_TURN, READ_BUFFER, Shard};
 use super::tls::Heard;
-use super::{ListenerLimits, RateLimit};
 use crate::protocol::close::{self, Close};
 use crate::protocol::websocket::{self, Incoming};
 use crate::protocol::{Decoder, PartialMessage};
@@ -252,8 +252,10 @@ impl Shard {
         let Self { clients, buffer, turn, inflater, settings, events, .. } = self;
         let Clients { connections, resume, counts, inbox_notes, .. } = clients;
         let connection = &mut connections[key];
-        let ListenerLimits { max_message, rate, .. } = settings.listeners[usize::from(connection.listener)];
-        let mut decoder = Decoder { encoding: connection.encoding, max_message, inflater };
+        let listener = &settings.listeners[usize::from(connection.listener)];
+        let rate = RateLimit::of(listener);
+        let mut decoder =
+            Decoder { encoding: connection.encoding, max_message: listener.max_message, inflater };
         // A client that has been sent a close frame is offline for everybody else, so its messages are dropped.
         let is_heard = connection.phase == Phase::Open;
         let mut closed = None;
@@ -281,7 +283,7 @@ impl Shard {
                     let message = match message {
                         Message::Application(message) => message,
                         Message::Answer(id, answer) => {
-                            let client = Client::of(connection, &settings.listeners);
+                            let client = Client::of(connection, &settings.ports);
                             return events.answered(&client, id, answer);
                         }
                         Message::Got(at) => {
@@ -297,7 +299,7 @@ impl Shard {
                     };
                     injected_faults::arm(message);
                     injected_faults::strike("message");
-                    events.message(&Client::of(connection, &settings.listeners), message);
+                    events.message(&Client::of(connection, &settings.ports), message);
                 }
                 Incoming::Message(..) | Incoming::Pong | Incoming::Fragment => {}
                 Incoming::Ping(payload) => {
@@ -363,7 +365,7 @@ impl Shard {
         if is_counted && self.clients.connections.contains(key) {
             self.note_untold(key);
         }
-        let bound = self.settings.bounds.partial;
+        let bound = self.settings.partial_bytes;
         if self.clients.partial_bytes() > bound {
             // Closing some clients more than needed leaves some room. Whoever fills it again has to send that much first, and
             // looking for the clients that hold most takes longer the more clients there are.
@@ -404,7 +406,7 @@ mod tests {
 
     use gateway_wire::ClientId;
 
-    use super::super::testing::{TestShard, arrived, settings};
+    use super::super::testing::{TestShard, arrived, settings, settings_with};
     use super::super::{EventSink, Handshake, ShardSettings, Welcome};
     use super::*;
     use crate::protocol::Encoding;
@@ -460,12 +462,11 @@ mod tests {
         }
     }
 
-    fn limited(rate: RateLimit) -> ShardSettings {
-        let mut settings = settings();
-        let mut listener = settings.listeners[0].clone();
-        listener.rate = rate;
-        settings.listeners = [listener].into();
-        settings
+    fn limited(messages: f64, bytes: f64) -> ShardSettings {
+        settings_with(|settings| {
+            let listener = &mut settings.listeners[0];
+            (listener.messages_per_second, listener.bytes_per_second) = (messages, bytes);
+        })
     }
 
     #[test]
@@ -534,7 +535,7 @@ mod tests {
     fn whoever_goes_within_its_message_leaves_its_turn_to_the_next() {
         for end in 0..4 {
             let heard = CountedMessages::default();
-            let settings = limited(RateLimit { messages: 0.0, bytes: if end == 3 { 7e4 } else { 0.0 } });
+            let settings = limited(0.0, if end == 3 { 7e4 } else { 0.0 });
             let mut shard = TestShard::telling(settings, Box::new(heard.clone()));
             let [mut first, mut next] =
                 [0, 1].map(|connection_id| shard.client(connection_id, Encoding::Deflated));
@@ -568,10 +569,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_for_its_turn_is_not_taken_for_silent() {
-        let mut settings = settings();
-        let mut listener = settings.listeners[0].clone();
-        listener.heartbeat.not_response_limit = 1;
-        settings.listeners = [listener].into();
+        let settings = settings_with(|settings| settings.listeners[0].ping_not_response_limit = 1);
         let mut shard = TestShard::new(settings);
         let mut client = shard.client(1, Encoding::Deflated);
         client.write_all(&bombs()).unwrap();
@@ -614,7 +612,7 @@ mod tests {
 
     #[test]
     fn what_messages_are_inflated_to_counts_as_sent() {
-        let mut shard = TestShard::new(limited(RateLimit { messages: 0.0, bytes: 1e6 }));
+        let mut shard = TestShard::new(limited(0.0, 1e6));
         let mut client = shard.client(1, Encoding::Deflated);
         client.write_all(&bombs()).unwrap();
         loop {
@@ -632,7 +630,7 @@ mod tests {
     #[test]
     fn fragments_and_control_frames_count_as_messages() {
         for frame in [[0x00, 0x80], [0x89, 0x80], [0x8a, 0x80]] {
-            let mut shard = TestShard::new(limited(RateLimit { messages: 1.0, bytes: 0.0 }));
+            let mut shard = TestShard::new(limited(1.0, 0.0));
             let mut client = shard.client(1, Encoding::Websocket);
             let frame = [&frame[..], &[0; 4]].concat();
             client.write_all(&[0x01, 0x80, 0, 0, 0, 0]).unwrap();

@@ -113,7 +113,7 @@ impl Shard {
 
     /// Closes the clients whose sockets have taken nothing of what waits for a whole `outbox_timeout`.
     pub(super) fn give_up_stalled(&mut self, now: Instant) {
-        let timeout = self.settings.outbox_timeout;
+        let timeout = self.settings.server.outbox_timeout;
         let every = timeout / LOOKS;
         self.look_at_slow = now + every;
         let idle: Vec<_> =
@@ -138,7 +138,7 @@ impl Shard {
         if self.clients.connections[key].has_outbox() {
             self.write_for_client(key, |shard| shard.write_outbox(key));
         }
-        let timeout = self.settings.close_timeout;
+        let timeout = self.settings.server.close_timeout;
         let Some(connection) =
             self.clients.connections.get_mut(key).filter(|one| one.connection_id == connection_id)
         else {
@@ -183,7 +183,7 @@ impl Shard {
         let connection = &mut self.clients.connections[key];
         let farewell = farewell(connection.encoding, close::TOO_SLOW);
         connection.extra_mut().outbox.give_up(farewell, &mut self.clients.held);
-        self.closing.push_back((Instant::now() + self.settings.close_timeout, key, connection_id));
+        self.closing.push_back((Instant::now() + self.settings.server.close_timeout, key, connection_id));
         if self.clients.wait_for_room(key, &self.registry).is_err() {
             self.abort(key);
         }
@@ -197,7 +197,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::super::command::Command;
-    use super::super::testing::{TestShard, arrived, settings, stalled, tight};
+    use super::super::testing::{TestShard, arrived, settings_with, stalled, tight};
 
     use super::*;
     use crate::protocol::{Encoded, websocket};
@@ -267,10 +267,7 @@ mod tests {
 
     #[test]
     fn one_message_may_be_larger_than_all_that_may_wait() {
-        let mut settings = settings();
-        let mut listener = settings.listeners[0].clone();
-        listener.outbox_bytes = 100_000;
-        settings.listeners = [listener].into();
+        let settings = settings_with(|settings| settings.listeners[0].outbox_bytes = 100_000);
         let mut shard = TestShard::new(settings);
         let mut clients: Vec<_> = (1..=2).map(|connection_id| stalled(&mut shard, connection_id)).collect();
         let large = Bytes::from(vec![b'L'; 3 << 20]);
@@ -298,8 +295,7 @@ mod tests {
 
     #[test]
     fn one_that_takes_nothing_is_given_up_in_time() {
-        let mut settings = settings();
-        settings.outbox_timeout = Duration::from_secs(60);
+        let settings = settings_with(|settings| settings.outbox_timeout = Duration::from_secs(60));
         let mut shard = TestShard::new(settings);
         let start = Instant::now();
         let mut clients: Vec<_> = (1..=2).map(|connection_id| stalled(&mut shard, connection_id)).collect();
@@ -319,10 +315,7 @@ mod tests {
 
     #[test]
     fn heartbeats_and_closes_wait_for_whoever_takes_something() {
-        let mut settings = settings();
-        let mut listener = settings.listeners[0].clone();
-        listener.heartbeat.not_response_limit = 1;
-        settings.listeners = [listener].into();
+        let settings = settings_with(|settings| settings.listeners[0].ping_not_response_limit = 1);
         let mut shard = TestShard::new(settings);
         let mut clients: Vec<_> = (1..=4).map(|connection_id| stalled(&mut shard, connection_id)).collect();
         for key in 0..4 {
@@ -371,8 +364,7 @@ mod tests {
 
     #[test]
     fn little_room_that_the_kernel_does_not_tell_of_is_progress() {
-        let mut settings = settings();
-        settings.outbox_timeout = Duration::from_secs(60);
+        let settings = settings_with(|settings| settings.outbox_timeout = Duration::from_secs(60));
         let mut shard = TestShard::new(settings);
         let mut client = stalled(&mut shard, 1);
         shard.shard.send(0, message(3_000_000));

@@ -15,7 +15,7 @@ use super::command::Command;
 use super::command_queue::CommandReceiver;
 use super::drain::Drain;
 use super::event_sink::EventSink;
-use super::heartbeat::HeartbeatRounds;
+use super::heartbeat::{Heartbeat, HeartbeatRounds};
 use super::panics::PanicBudget;
 use super::rate_limit::RateMeters;
 use super::uring::Ring;
@@ -103,13 +103,13 @@ impl Shard {
         clients: Clients,
     ) -> Self {
         let now = Instant::now();
-        let ring = settings.io_uring.then(Ring::open).transpose();
+        let ring = settings.server.io_uring.then(Ring::open).transpose();
         Self {
             ring: ring.inspect_err(|error| tracing::debug!(%error, "no io_uring")).unwrap_or_default(),
             rounds: settings
                 .listeners
                 .iter()
-                .map(|listener| HeartbeatRounds::new(&listener.heartbeat, now))
+                .map(|listener| HeartbeatRounds::new(&Heartbeat(listener), now))
                 .collect(),
             settings,
             registry,

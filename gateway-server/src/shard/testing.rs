@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,41 +22,34 @@ use super::resume::ResumeState;
 use super::state::Shard;
 use super::sync::Waker;
 use super::total_backlog::TotalBacklog;
-use super::{
-    ClientProofs, Heartbeat, ListenerLimits, RateLimit, ResumeLimits, ResumeSecrets, ShardBounds,
-    ShardSettings,
-};
+use super::{ClientProofs, ResumeSecrets, ShardSettings};
+use crate::config::Settings;
 use crate::protocol::Encoding;
-use crate::protocol::websocket::MessageKind;
 
 pub(crate) fn settings() -> ShardSettings {
-    let heartbeat = Heartbeat { interval: Duration::from_secs(600), not_response_limit: 0, data: Vec::new() };
-    let listener = ListenerLimits {
-        port: 1,
-        max_message: 1 << 20,
-        outbox_bytes: 4 << 20,
-        coalesce: Duration::ZERO,
-        heartbeat,
-        rate: RateLimit::default(),
-        resume: ResumeLimits { time: Duration::from_secs(60), messages: 256, bytes: 4 << 20 },
-    };
-    ShardSettings {
-        node: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
-        proofs: ClientProofs::new([1; 16]),
-        secrets: ResumeSecrets::new([2; 16]),
-        message_kind: MessageKind::Text,
-        listeners: [listener].into(),
+    settings_with(|_| ())
+}
+
+/// The settings of unit tests, but for what `change` changes: nobody is pinged, closed or given up by the clock.
+pub(crate) fn settings_with(change: impl FnOnce(&mut Settings)) -> ShardSettings {
+    let mut settings = Settings {
         close_timeout: Duration::from_secs(600),
         outbox_timeout: Duration::ZERO,
-        bounds: ShardBounds {
-            groups: 10,
-            session: 1 << 20,
-            partial: 64 << 20,
-            kept: 64 << 20,
-            waiting: 64 << 20,
-        },
-        io_uring: true,
-    }
+        max_groups_per_client: 10,
+        max_unfinished_bytes: 64 << 20,
+        resume_total_bytes: 64 << 20,
+        max_outbox_bytes: 64 << 20,
+        ..Settings::default()
+    };
+    let listener = &mut settings.listeners[0];
+    (listener.max_message, listener.outbox_bytes) = (1 << 20, 4 << 20);
+    (listener.ping_interval, listener.ping_not_response_limit) = (Duration::from_secs(600), 0);
+    (listener.resume_messages, listener.resume_bytes) = (256, 4 << 20);
+    change(&mut settings);
+    let ports = vec![1; settings.listeners.len()].into();
+    let node = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
+    let (proofs, secrets) = (ClientProofs::new([1; 16]), ResumeSecrets::new([2; 16]));
+    ShardSettings::new(&Arc::new(settings), 1, ports, node, proofs, secrets)
 }
 
 /// A connection for a shard, and the client's end of it.
@@ -91,7 +85,7 @@ pub(crate) fn with_client<T>(connection_id: u32, session: &[u8], then: impl FnOn
     SockRef::from(&other_end).set_linger(Some(Duration::ZERO)).unwrap();
     let socket = mio::net::TcpStream::from_std(new_connection.socket);
     let connection = Connection::new(socket, connection_id, Encoding::Websocket, 0);
-    let mut client = Client::of(&connection, &settings().listeners);
+    let mut client = Client::of(&connection, &settings().ports);
     client.session = session;
     then(&client)
 }
@@ -137,7 +131,7 @@ impl TestShard {
         let poll = Poll::new().unwrap();
         let (outside, commands) = command_queue(Waker::new(poll.registry(), Token(usize::MAX)).unwrap());
         let names = || NameTable::new(Index::new(None).into(), 0);
-        let total = TotalBacklog::new(settings.bounds.waiting, 1);
+        let total = TotalBacklog::new(settings.server.max_outbox_bytes, 1);
         let resume = ResumeState::new(settings.secrets.clone(), settings.node, Default::default());
         let clients = Clients::new(names(), names(), total.into(), resume, None);
         let registry = poll.registry().try_clone().unwrap();
@@ -209,10 +203,8 @@ impl TestShard {
 
 /// Settings under which much may wait for each client, but little for all of them together.
 pub(crate) fn tight() -> ShardSettings {
-    let mut settings = settings();
-    let mut listener = settings.listeners[0].clone();
-    listener.outbox_bytes = 64 << 20;
-    settings.listeners = [listener].into();
-    settings.bounds.waiting = 4 << 20;
-    settings
+    settings_with(|settings| {
+        settings.listeners[0].outbox_bytes = 64 << 20;
+        settings.max_outbox_bytes = 4 << 20;
+    })
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::connection::{Connection, Phase, Waits};
-use super::heartbeat::Action;
+use super::heartbeat::{Action, Heartbeat};
 use super::state::Shard;
 use crate::protocol::close::{self};
 use crate::protocol::websocket::{self};
@@ -71,7 +71,7 @@ impl Shard {
             usize::from(one.listener) == listener && one.phase == Phase::Open && one.waits == Waits::No
         };
         let Some(connection) = self.clients.connections.get_mut(key).filter(is_due) else { return };
-        let heartbeat = &self.settings.listeners[listener].heartbeat;
+        let heartbeat = Heartbeat(&self.settings.listeners[listener]);
         let has_outbox = connection.has_outbox();
         // A client is alive while it takes of what waits for it. Its answer to a ping would come only after all of that.
         if has_outbox && connection.takes_within(heartbeat.look_every(), now) {
@@ -82,12 +82,12 @@ impl Shard {
             Action::Nothing => {}
             Action::Ping if has_outbox => {}
             Action::Ping => {
-                let ping = match heartbeat.data.as_slice() {
+                let ping = match heartbeat.data() {
                     [] if connection.encoding.is_websocket() => websocket::ping(),
                     _ if connection.encoding.is_gateway2() => websocket::ping(),
                     // Protocols other than websocket have no ping.
                     [] => return,
-                    data => protocol::message(connection.encoding, self.settings.message_kind, data),
+                    data => protocol::message(connection.encoding, self.settings.server.message_type, data),
                 };
                 self.send(key, ping);
             }

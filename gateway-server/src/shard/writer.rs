@@ -103,9 +103,9 @@ impl Shard {
         }
         let chain = std::mem::replace(&mut connection.pending, FrameList::EMPTY);
         if connection.encoding.is_gateway2() {
-            let limits = &self.settings.listeners[usize::from(connection.listener)].resume;
+            let listener = &self.settings.listeners[usize::from(connection.listener)];
             // It is refused only for a client that is parked.
-            self.clients.resume.keep(key, &mut self.turn, chain, limits);
+            self.clients.resume.keep(key, &mut self.turn, chain, listener);
         }
         self.clients.counts.bytes_out += sent as u64;
         true
@@ -118,8 +118,8 @@ impl Shard {
         let Some(connection) = connections.get(key).filter(|one| one.encoding.is_gateway2()) else {
             return true;
         };
-        let limits = &self.settings.listeners[usize::from(connection.listener)].resume;
-        let fits = resume.keep(key, &mut self.turn, connection.pending, limits);
+        let listener = &self.settings.listeners[usize::from(connection.listener)];
+        let fits = resume.keep(key, &mut self.turn, connection.pending, listener);
         if !fits {
             self.end_parked(key, GapReason::Overflow);
         }

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_server::config::Settings;
 use gateway_server::events::{EventForwarders, EventMode, Router};
 use gateway_server::hub::Hub;
 use gateway_server::php::bridge::Bridge;
@@ -14,10 +15,7 @@ use gateway_server::php::{
 };
 use gateway_server::protocol::websocket::MessageKind;
 use gateway_server::service::Gateway;
-use gateway_server::shard::{
-    ClientProofs, Heartbeat, ListenerLimits, RateLimit, ResumeLimits, ResumeSecrets, ShardBounds,
-    ShardSettings,
-};
+use gateway_server::shard::{ClientProofs, ResumeSecrets, ShardSettings};
 use gateway_server::system::Secret;
 
 pub(crate) const NODE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238);
@@ -26,34 +24,32 @@ pub(crate) fn router() -> Arc<Router> {
     Arc::new(Router::new(EventMode::Auto, 1 << 20))
 }
 
+/// Settings by which a client may hold little, and none is closed by the clock, as a file has them.
+const LITTLE: &str = "
+max_message = 1048576
+outbox_bytes = 1048576
+resume_bytes = 1048576
+ping_interval = 0
+close_timeout = 0.01
+outbox_timeout = 0
+max_groups_per_client = 100
+max_session_bytes = 10000
+max_unfinished_bytes = 1048576
+resume_total_bytes = 1048576
+max_outbox_bytes = 16777216
+handshake_timeout = 60
+";
+
+/// These settings, and what else the text of a file says.
+pub(crate) fn settings(more: &str) -> Arc<Settings> {
+    let settings = Settings::of_file(&format!("{LITTLE}{more}"));
+    Arc::new(settings.unwrap_or_else(|problems| panic!("{problems:?}")))
+}
+
 /// Shards that tell the router what their clients do.
-pub(crate) fn hub(shards: usize, resume: ResumeLimits, router: &Arc<Router>) -> io::Result<Hub> {
-    let listener = ListenerLimits {
-        port: 8282,
-        max_message: 1 << 20,
-        outbox_bytes: 1 << 20,
-        coalesce: Duration::ZERO,
-        heartbeat: Heartbeat { interval: Duration::ZERO, not_response_limit: 0, data: Vec::new() },
-        rate: RateLimit::default(),
-        resume,
-    };
-    let settings = ShardSettings {
-        node: NODE,
-        proofs: ClientProofs::new([7; 16]),
-        secrets: ResumeSecrets::new([8; 16]),
-        message_kind: MessageKind::Text,
-        listeners: [listener].into(),
-        io_uring: true,
-        close_timeout: Duration::from_millis(10),
-        outbox_timeout: Duration::ZERO,
-        bounds: ShardBounds {
-            groups: 100,
-            session: 10_000,
-            partial: 1 << 20,
-            kept: 1 << 20,
-            waiting: 16 << 20,
-        },
-    };
+pub(crate) fn hub(shards: usize, settings: &Arc<Settings>, router: &Arc<Router>) -> io::Result<Hub> {
+    let (proofs, secrets) = (ClientProofs::new([7; 16]), ResumeSecrets::new([8; 16]));
+    let settings = ShardSettings::new(settings, shards, [8282].into(), NODE, proofs, secrets);
     Hub::start(shards, [7; 16], &settings, Box::new(EventForwarders(Arc::clone(router))), None, None)
 }
 

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::panics;
 use crate::parts::{self, NODE};
@@ -16,7 +15,7 @@ use gateway_server::hub::Hub;
 use gateway_server::php;
 use gateway_server::php::RegisterPort;
 use gateway_server::protocol::Encoding;
-use gateway_server::shard::{NewConnection, ResumeLimits};
+use gateway_server::shard::NewConnection;
 use gateway_server::system::Secret;
 use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
@@ -43,8 +42,7 @@ impl Target {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let directory = tempfile::tempdir()?;
         let router = parts::router();
-        let resume = ResumeLimits { time: Duration::ZERO, messages: 1, bytes: 1024 };
-        let hub = Arc::new(parts::hub(2, resume, &router)?);
+        let hub = Arc::new(parts::hub(2, &parts::settings("resume_seconds = 0"), &router)?);
         let backend = parts::backend(&hub, router);
         let port = runtime.block_on(async { RegisterPort::unix(&directory.path().join("php")) })?;
         let settings = parts::register_port_settings();

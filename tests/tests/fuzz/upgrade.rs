@@ -17,7 +17,7 @@ use gateway_server::handover::{
 use gateway_server::listener::{TokenVerifier, UsedTokens};
 use gateway_server::php::{MalformedPhp, PhpAtRest};
 use gateway_server::relay::{RelayReport, Relays};
-use gateway_server::shard::{DetachedClient, MalformedBatch, ResumeLimits};
+use gateway_server::shard::{DetachedClient, MalformedBatch};
 use gateway_server::versioned::Form;
 use gateway_tests::{fuzz, root};
 
@@ -25,7 +25,8 @@ use gateway_tests::{fuzz, root};
 const DECISION: u8 = 0xc0;
 /// Nobody waits in these tests: all is there, or the other end is closed.
 const PATIENCE: Duration = Duration::from_secs(20);
-const RESUME: ResumeLimits = ResumeLimits { time: Duration::from_secs(60), messages: 256, bytes: 1 << 20 };
+/// Settings by which clients may come back.
+const RESUME: &str = "resume_messages = 256";
 
 /// The bytes of a file of the server's golden state.
 fn golden(path: &str) -> anyhow::Result<Vec<u8>> {
@@ -169,7 +170,7 @@ fn clients_of_another_process() -> anyhow::Result<()> {
     let assigned = [before, &[0xc4, length], &assignment, &behind[known.len()..]].concat();
     fuzz("Carried clients", &[batch, assigned], |input, rng| {
         let router = parts::router();
-        let hub = parts::hub(1, RESUME, &router).unwrap();
+        let hub = parts::hub(1, &parts::settings(RESUME), &router).unwrap();
         let frozen = runtime.block_on(hub.freeze()).unwrap();
         let restorer = frozen.restorer(0).unwrap();
         let mut peers = Vec::new();
@@ -210,7 +211,7 @@ fn clients_of_another_process() -> anyhow::Result<()> {
 #[test]
 fn php_of_another_process() -> anyhow::Result<()> {
     panics::watch();
-    let hub = Arc::new(parts::hub(1, RESUME, &parts::router())?);
+    let hub = Arc::new(parts::hub(1, &parts::settings(RESUME), &parts::router())?);
     let settings = parts::register_port_settings();
     fuzz("Carried PHP", &[golden("php/carry/golden/php_1.bin")?], |input, rng| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -249,7 +250,7 @@ fn php_of_another_process() -> anyhow::Result<()> {
 fn records_of_another_process() -> anyhow::Result<()> {
     panics::watch();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let hub = parts::hub(1, RESUME, &parts::router())?;
+    let hub = parts::hub(1, &parts::settings(RESUME), &parts::router())?;
     let frozen = runtime.block_on(hub.freeze())?;
     let corpus = [
         golden("server/upgrade/golden/used_tokens_1.bin")?,

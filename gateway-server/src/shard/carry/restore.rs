@@ -128,7 +128,7 @@ impl Shard {
         }
         if !matches!(phase, Phase::Open | Phase::Parked) {
             let at = client.deadline.map(|at| clock.instant(at));
-            let at = at.unwrap_or_else(|| Instant::now() + self.settings.close_timeout);
+            let at = at.unwrap_or_else(|| Instant::now() + self.settings.server.close_timeout);
             self.closing.push_back((at, key, connection_id));
         }
         if let Some((sort, name)) = &client.device
@@ -170,7 +170,7 @@ impl Shard {
         }
         self.clients.connections[key].slim();
         if let Some(exported) = client.events {
-            let client = Client::of(&self.clients.connections[key], &self.settings.listeners);
+            let client = Client::of(&self.clients.connections[key], &self.settings.ports);
             self.events.restore(&client, &exported);
         }
         Ok(encoding)
@@ -208,9 +208,7 @@ impl Shard {
     fn restore_names(&mut self, key: usize, client: &CarriedClient) {
         let uid = client.uid.as_ref().map(|uid| self.clients.uids.claim(uid));
         let groups = client.groups.iter().map(|group| self.clients.groups.claim(group)).collect();
-        let mut bounds = self.settings.bounds;
-        bounds.groups = usize::MAX;
-        self.clients.bind_all(key, uid, groups, bounds);
+        self.clients.bind_all(key, uid, groups, usize::MAX);
     }
 }
 

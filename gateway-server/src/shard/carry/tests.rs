@@ -14,8 +14,8 @@ use super::super::audience::{Audience, Except};
 use super::super::change::Change;
 use super::super::command::Command;
 use super::super::connection::Phase;
-use super::super::testing::{TestShard, arrived, new_connection, settings, stalled};
-use super::super::{Client, EventSink, Handshake, Origin, RateLimit, ShardSettings, Welcome};
+use super::super::testing::{TestShard, arrived, new_connection, settings, settings_with, stalled};
+use super::super::{Client, EventSink, Handshake, Origin, ShardSettings, Welcome};
 use crate::protocol::websocket::{self, MessageKind, deflated_message};
 use crate::protocol::{self, Encoded, Encoding, WantedEncodings, close};
 
@@ -304,10 +304,7 @@ fn input_goes_on_wherever_it_was_cut() {
 
 #[test]
 fn a_message_that_is_inflated_in_part_begins_again_and_counts_once() {
-    let mut limited = settings();
-    let mut listener = limited.listeners[0].clone();
-    listener.rate = RateLimit { messages: 0.0, bytes: 300_000.0 };
-    limited.listeners = [listener].into();
+    let limited = settings_with(|settings| settings.listeners[0].bytes_per_second = 300_000.0);
     let heard = Heard::default();
     let mut shard = TestShard::telling(limited.clone(), heard.sink());
     let mut clients: Vec<_> = (1..=2).map(|id| shard.client(id, Encoding::Deflated)).collect();
@@ -335,8 +332,7 @@ fn a_message_that_is_inflated_in_part_begins_again_and_counts_once() {
 
 #[test]
 fn closes_that_are_under_way_go_on() {
-    let mut soon = settings();
-    soon.close_timeout = Duration::from_millis(300);
+    let soon = settings_with(|settings| settings.close_timeout = Duration::from_millis(300));
     let mut shard = TestShard::new(soon.clone());
     let mut clients: Vec<_> = (1..=3).map(|id| shard.client(id, Encoding::Websocket)).collect();
     for (id, phase) in [(1, Phase::Closing), (2, Phase::Discarding), (3, Phase::Closing)] {
@@ -487,8 +483,7 @@ pub(super) fn many(settings: &ShardSettings) -> (TestShard, Vec<TcpStream>) {
 
 #[test]
 fn bytes_that_nobody_has_written_are_errors_or_clients_that_do_no_harm() {
-    let mut settings = settings();
-    settings.io_uring = false;
+    let settings = settings_with(|settings| settings.io_uring = false);
     let (mut shard, _clients) = many(&settings);
     let (batches, _) = shard.written();
     let whole = |sockets: &[std::os::fd::OwnedFd]| {

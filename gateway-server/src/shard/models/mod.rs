@@ -13,6 +13,7 @@ use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner, thread};
 
+use super::BuiltInSink;
 use super::audience::{Audience, Except};
 use super::clients::Clients;
 use super::command::Command;
@@ -22,8 +23,7 @@ use super::index::Index;
 use super::membership::NameTable;
 use super::resume::ResumeState;
 use super::state::Shard;
-use super::testing::{new_connection, settings};
-use super::{BuiltInSink, ShardSettings};
+use super::testing::{new_connection, settings_with};
 use crate::protocol::websocket::MessageKind;
 use crate::protocol::{Encoded, Encoding, WantedEncodings};
 use crate::shard::Origin;
@@ -52,16 +52,11 @@ fn check(model: fn()) {
 fn start() -> (Arc<ShardHandle>, impl FnOnce() + Send) {
     let poll = Poll::new().unwrap();
     let waker = Waker::new(poll.registry(), Token(0)).unwrap();
-    let mut settings = settings();
-    // Without a heartbeat the shard has no deadline.
-    let mut listener = settings.listeners[0].clone();
-    listener.heartbeat.interval = Duration::ZERO;
-    settings = ShardSettings {
-        listeners: [listener].into(),
-        io_uring: false,
-        close_timeout: Duration::ZERO,
-        ..settings
-    };
+    let settings = settings_with(|settings| {
+        // Without a heartbeat the shard has no deadline.
+        settings.listeners[0].ping_interval = Duration::ZERO;
+        (settings.io_uring, settings.close_timeout) = (false, Duration::ZERO);
+    });
     let (outside, inside) = command_queue(waker.clone());
     let names = || NameTable::new(Arc::new(Index::new(None)), 0);
     let resume = ResumeState::new(settings.secrets.clone(), settings.node, Arc::default());

@@ -14,7 +14,7 @@ use super::super::event_sink::{Client, Welcome};
 use super::super::origin::Contained;
 use super::super::state::Shard;
 use super::kept::cost;
-use super::table::ClientRecord;
+use super::table::{ClientRecord, is_too_much};
 use crate::net::peer_address;
 
 /// The largest number of secrets by which a page may come back.
@@ -40,7 +40,7 @@ impl Shard {
         resume.arriving.insert(key, Vec::new());
         let now = Instant::now();
         resume.parked.insert(key, now, now + PATIENCE, None);
-        self.clients.bind_all(key, uid, groups, self.settings.bounds);
+        self.clients.bind_all(key, uid, groups, self.settings.server.max_groups());
         true
     }
 
@@ -83,7 +83,7 @@ impl Shard {
         self.clients.connections[key].slim();
         // The other node's workers know the client by its newest client_id there.
         let old = client.known_as().last().unwrap_or(offer.secret.client());
-        let told = Client::of(&self.clients.connections[key], &self.settings.listeners);
+        let told = Client::of(&self.clients.connections[key], &self.settings.ports);
         if self.events.moved(&told, old) == Welcome::Refused {
             self.turn_away(connection_id, new_connection);
             self.end_parked(key, GapReason::Closed);
@@ -141,9 +141,8 @@ impl Shard {
             record.end(GapReason::Overflow, |frame| kept.release(frame));
         }
         kept.change(0, record.memory());
-        let limits = &self.settings.listeners[usize::from(self.clients.connections[key].listener)].resume;
-        let fits =
-            record.kept() <= limits.messages && record.weight() <= limits.bytes || !record.has_several();
+        let listener = &self.settings.listeners[usize::from(self.clients.connections[key].listener)];
+        let fits = !is_too_much(&record, listener);
         let resume = &mut self.clients.resume;
         resume.records.insert(key, record);
         resume.foreign.insert(key, (proven, secrets));

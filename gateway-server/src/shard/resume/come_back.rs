@@ -14,7 +14,7 @@ impl Shard {
     /// Begins to count with a new client of the subprotocol `gateway.2`, which came with a connect token or without.
     pub(in crate::shard) fn begin_to_count(&mut self, key: usize, has_token: bool) {
         let connection = &self.clients.connections[key];
-        let may_return = !self.settings.listeners[usize::from(connection.listener)].resume.time.is_zero();
+        let may_return = !self.settings.listeners[usize::from(connection.listener)].resume_seconds.is_zero();
         let (connection_id, came) = (connection.connection_id, self.clients.counts.came);
         self.clients.resume.begin(key, connection_id, came, may_return, has_token);
     }

@@ -9,6 +9,7 @@ use super::super::clients::Clients;
 use super::super::connection::Phase;
 use super::super::detached_client::{DetachedClient, Names, NotDeparted, Resumable};
 use super::super::event_sink::Client;
+use super::super::rate_limit::RateLimit;
 use super::super::state::Shard;
 
 impl Clients {
@@ -72,8 +73,8 @@ impl Shard {
             .map_or_else(Vec::new, |extra| extra.session.bytes().to_vec());
         let uid = names.uid.as_ref().map(|uid| &uid[..]);
         let subject = resume.subjects.of_token(key, uid);
-        let rate = self.settings.listeners[usize::from(self.clients.connections[key].listener)].rate;
-        let ahead = self.meters.ahead(key, rate, Instant::now());
+        let listener = &self.settings.listeners[usize::from(self.clients.connections[key].listener)];
+        let ahead = self.meters.ahead(key, RateLimit::of(listener), Instant::now());
         let client = DetachedClient::new(names.clone(), subject, &session, secrets, positions, frames, ahead);
 
         self.unplug(key);
@@ -93,7 +94,7 @@ impl Shard {
     pub(in crate::shard) fn settle_departed(&mut self, connection_id: u32, was_taken: bool) {
         let Some(key) = self.clients.resume.departed.remove(&connection_id) else { return };
         let key = key as usize;
-        let client = Client::of(&self.clients.connections[key], &self.settings.listeners);
+        let client = Client::of(&self.clients.connections[key], &self.settings.ports);
         if was_taken {
             self.events.moved_away(&client);
         } else {

@@ -34,22 +34,12 @@ use hashbrown::HashMap;
 use self::kept::{KeptFrames, cost};
 use self::parked::ParkedClients;
 use self::subjects::Subjects;
-use self::table::{ClientRecord, RecordTable};
+use self::table::{ClientRecord, RecordTable, is_too_much};
 use self::tombstones::Tombstones;
 use super::counts::ResumeCounts;
 use super::origin::Origin;
 use super::write_batch::{Content, FrameList, WriteBatch};
-
-/// How long clients may stay away, and what is kept for each.
-#[derive(Clone, Debug)]
-pub struct ResumeLimits {
-    /// How long a client may be without a connection. Zero parks no client, and gives none a secret.
-    pub time: Duration,
-    /// The number of messages that may be unseen by a client.
-    pub messages: u64,
-    /// The memory that the unseen messages of a client may take, in bytes. One message alone may take more.
-    pub bytes: usize,
-}
+use crate::config::Listener;
 
 /// What a shard keeps about the clients that count messages.
 pub(super) struct ResumeState {
@@ -169,7 +159,7 @@ impl ResumeState {
         key: usize,
         turn: &mut WriteBatch,
         chain: FrameList,
-        limits: &ResumeLimits,
+        listener: &Listener,
     ) -> bool {
         let is_parked = self.parked.get(key).is_some();
         let mut origins = if self.arriving.is_empty() { None } else { self.arriving.remove(&key) };
@@ -187,8 +177,7 @@ impl ResumeState {
                     record.send(index, messages, cost(&frame.bytes), |frame| kept.release(frame));
                 }
             });
-            while record.has_several() && (record.kept() > limits.messages || record.weight() > limits.bytes)
-            {
+            while is_too_much(record, listener) {
                 if is_parked {
                     return false;
                 }

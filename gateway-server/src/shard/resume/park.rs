@@ -32,7 +32,7 @@ impl Shard {
         connection.encoding.is_gateway2()
             && connection.phase == Phase::Open
             && (!self.is_stopping() || self.keeps_parked)
-            && !self.settings.listeners[usize::from(connection.listener)].resume.time.is_zero()
+            && !self.settings.listeners[usize::from(connection.listener)].resume_seconds.is_zero()
             && self.clients.resume.record(key).is_some_and(|record| record.gap().is_none())
     }
 
@@ -54,7 +54,7 @@ impl Shard {
         if let Some(notes) = &self.clients.inbox_notes {
             notes.parked(connection.connection_id);
         }
-        let time = self.settings.listeners[usize::from(connection.listener)].resume.time;
+        let time = self.settings.listeners[usize::from(connection.listener)].resume_seconds;
         let address = connection.peer().map(|peer| RateLimitKey::of(peer.ip()));
         let now = Instant::now();
         self.clients.resume.parked.insert(key, now, now + time, address);
@@ -100,8 +100,8 @@ impl Shard {
     pub(super) fn keep_pending(&mut self, key: usize) -> bool {
         let connection = &mut self.clients.connections[key];
         let chain = std::mem::replace(&mut connection.pending, FrameList::EMPTY);
-        let limits = &self.settings.listeners[usize::from(connection.listener)].resume;
-        self.clients.resume.keep(key, &mut self.turn, chain, limits)
+        let listener = &self.settings.listeners[usize::from(connection.listener)];
+        self.clients.resume.keep(key, &mut self.turn, chain, listener)
     }
 
     /// Drops the connection of a client, which stays: what waits for it, and what it has sent of a message.
@@ -153,7 +153,7 @@ impl Shard {
     /// Makes a parked client offline that PHP has closed. Who comes back in time gets what it has missed and the close.
     pub(in crate::shard) fn close_parked(&mut self, key: usize) {
         let connection_id = self.clients.connections[key].connection_id;
-        self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.listeners));
+        self.events.closed(&Client::of(&self.clients.connections[key], &self.settings.ports));
         // A token beside the secret of one that comes back for the close is compared with the uid that it has had.
         let uid = self.clients.connections[key].extra().and_then(|extra| extra.memberships.uid.as_ref());
         self.clients.resume.subjects.keep(key, uid);
@@ -174,7 +174,7 @@ impl Shard {
     /// Makes room when what is kept for all clients takes too much memory: first those go who are parked, the unbound and the
     /// longest parked before others; then what is kept for the others is forgotten, the most first.
     pub(in crate::shard) fn make_room_for_kept(&mut self) {
-        let bound = self.settings.bounds.kept;
+        let bound = self.settings.kept_bytes;
         if self.clients.resume.kept.bytes() > bound {
             self.forget_kept(bound - bound / ROOM);
         }

@@ -2,8 +2,16 @@
 
 use gateway_wire::client_protocol::ServerEnd;
 
+use crate::config::Listener;
+
 /// What is kept about one client: its positions, and the indexes of the frames that it may not have seen.
 pub(in crate::shard) type ClientRecord = ServerEnd<u32>;
+
+/// Whether more is kept for a client that it has not seen than its listener allows. One message alone may take more.
+pub(super) fn is_too_much(record: &ClientRecord, listener: &Listener) -> bool {
+    record.has_several()
+        && (record.kept() > listener.resume_messages as u64 || record.weight() > listener.unseen_bytes())
+}
 
 /// The number of records of one page.
 const PAGE: usize = 64;
