@@ -22,8 +22,6 @@ use tokio::sync::watch;
 use tokio::task;
 use tracing::{error, info, warn};
 
-pub(crate) use component_settings::cluster as cluster_settings;
-
 use crate::admin::{self, Operations};
 use crate::cluster::Cluster;
 use crate::config::{Settings, Source};
@@ -182,7 +180,7 @@ impl Server {
         ports.warn_of_open_register(&settings);
         systemd::ready();
 
-        let token_verifier = component_settings::token_verifier(&settings, &TokenVerifier::open());
+        let token_verifier = Arc::new(TokenVerifier::open().with(&settings));
         if let Some(used) = taken.as_mut().and_then(Taken::tokens) {
             token_verifier.take_over(used);
         }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 
+use super::Cluster;
 use super::authenticator::FrameAuthenticator;
 use super::broker::{Broker as _, Connection, Incoming};
 use super::link::{Ended, options, put};
 use super::nats::Nats;
 use super::subject::Subjects;
-use super::{Cluster, ClusterSettings};
+use crate::config::Settings;
 
 /// Time for the connection. The other process waits for it.
 const TIME: Duration = Duration::from_secs(3);
@@ -24,19 +25,14 @@ pub struct EarlyLink(Connection);
 
 impl EarlyLink {
     /// Connects to the first of the NATS servers that can be reached.
-    pub async fn connect(
-        settings: &ClusterSettings,
-        secret: &[u8],
-        node: SocketAddrV4,
-    ) -> Result<Self, String> {
+    pub async fn connect(settings: &Settings, node: SocketAddrV4) -> Result<Self, String> {
         let mut reason = "no server of NATS is set".to_owned();
         let options = options(settings, node);
-        let subjects = Subjects::new(
-            &settings.name,
-            FrameAuthenticator::new(secret, &settings.name).derive_key(b"names"),
-        );
+        let name = &settings.cluster_name;
+        let authenticator = FrameAuthenticator::new(settings.secret_key.as_bytes(), name);
+        let subjects = Subjects::new(name, authenticator.derive_key(b"names"));
         let connected = tokio::time::timeout(TIME, async {
-            for address in &settings.nats {
+            for address in &settings.cluster_nats {
                 reason = match Nats::connect(address, &options).await {
                     Ok(connection) => match subscribe(connection, &subjects, node).await {
                         Ok(connection) => return Some(Self(connection)),

@@ -24,7 +24,8 @@ use super::queue::Entry;
 use super::receiver::Receiver;
 use super::rest::{Held, Taking};
 use super::subject::SubjectTarget;
-use super::{Cluster, ClusterSettings, Host, LinkState};
+use super::{Cluster, Host, LinkState};
+use crate::config::Settings;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The shortest and the longest pause between two attempts to connect.
@@ -93,7 +94,7 @@ impl Cluster {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut said = String::new();
         let mut early = self.take_early_link();
-        for address in self.settings.nats.iter().cycle() {
+        for address in self.settings.cluster_nats.iter().cycle() {
             // The process that may take over goes on from the state of this connection.
             self.rest.over().await;
             let is_inherited = early.is_some();
@@ -512,13 +513,8 @@ impl Cluster {
 }
 
 /// The options of the connection to NATS of the node with this address.
-pub(super) fn options(settings: &ClusterSettings, node: SocketAddrV4) -> Options {
-    Options {
-        name: format!("gateway-server {node}"),
-        credentials: settings.credentials.clone(),
-        authorities: settings.authorities.clone(),
-        certificate: settings.certificate.clone(),
-    }
+pub(super) fn options(settings: &Settings, node: SocketAddrV4) -> Options {
+    Options::of(settings, format!("gateway-server {node}"))
 }
 
 pub(super) async fn put(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Ended> {

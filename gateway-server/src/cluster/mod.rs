@@ -49,7 +49,6 @@ pub use move_request::{MoveReply, MoveRequest, Whereabouts};
 pub use subject::SubjectTarget;
 
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,7 +57,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
-use crate::net::NatsAddress;
+use crate::config::Settings;
 use crate::shard::{NameKind, NameWatch};
 use authenticator::FrameAuthenticator;
 use broker::Connection;
@@ -72,30 +71,10 @@ use rest::Rest;
 use subject::Subjects;
 use subscriptions::Subscriptions;
 
-/// Settings of the cluster. They do not change while the server runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterSettings {
-    /// The addresses of the NATS servers, at least one. They are tried in turn until one can be reached.
-    pub nats: Vec<NatsAddress>,
-    /// The cluster's name. Nodes work together only with those of the same name and secret.
-    pub name: String,
-    /// The file of NATS credentials. `None` when the servers do not ask for it.
-    pub credentials: Option<PathBuf>,
-    /// The file of certificate authorities that the servers' certificates need, or `None` for those that the system trusts.
-    pub authorities: Option<PathBuf>,
-    /// The files of this node's certificate and key for TLS, or `None` when the servers do not ask for it.
-    pub certificate: Option<(PathBuf, PathBuf)>,
-    /// Bytes of frames that may wait for other nodes or be kept for them. A single frame may be longer than all of it.
-    pub buffer: usize,
-    /// True when orders for other nodes wait while there is no connection, false when they are refused then.
-    pub is_buffered: bool,
-    /// Time that other nodes have to answer, and for which a sender waits for room in the queue. It is never zero.
-    pub timeout: Duration,
-}
-
 /// This node's part in the cluster.
 pub struct Cluster {
-    settings: ClusterSettings,
+    /// The settings of the server, which name a cluster. Those of the cluster do not change while the server runs.
+    settings: Arc<Settings>,
     /// The address in this node's client ids, by which the other nodes know it.
     node: SocketAddrV4,
     /// A random number that tells this process from all others.
@@ -203,14 +182,15 @@ impl ClusterView {
 }
 
 impl Cluster {
-    pub fn new(settings: ClusterSettings, secret: &[u8], node: SocketAddrV4, instance: u64) -> Self {
-        let authenticator = FrameAuthenticator::new(secret, &settings.name);
-        let subjects = Arc::new(Subjects::new(&settings.name, authenticator.derive_key(b"names")));
+    pub fn new(settings: Arc<Settings>, node: SocketAddrV4, instance: u64) -> Self {
+        let name = &settings.cluster_name;
+        let authenticator = FrameAuthenticator::new(settings.secret_key.as_bytes(), name);
+        let subjects = Arc::new(Subjects::new(name, authenticator.derive_key(b"names")));
         let wake = Arc::new(Notify::new());
         let down = LinkState::Down { since: Instant::now(), reason: "it has not been tried yet".to_owned() };
         Self {
             subscriptions: Arc::new(Subscriptions::new(Arc::clone(&subjects), Arc::clone(&wake))),
-            queue: Mutex::new(Queue::new(settings.buffer)),
+            queue: Mutex::new(Queue::new(settings.cluster_buffer_bytes)),
             membership: Mutex::new(Membership::new()),
             pending: PendingRequests::default(),
             fence: Fence::default(),
@@ -251,7 +231,7 @@ impl Cluster {
     }
 
     pub fn name(&self) -> &str {
-        &self.settings.name
+        &self.settings.cluster_name
     }
 
     pub fn counts(&self) -> &ClusterCounts {
@@ -280,7 +260,7 @@ impl Cluster {
             Ok(Ok(link)) if *link == LinkState::Conflict => {
                 return Err(format!(
                     "another server of cluster {} has the address {} in its client ids: set node to one that no other has",
-                    self.settings.name, self.node
+                    self.settings.cluster_name, self.node
                 ));
             }
             Ok(_) => {}

@@ -85,7 +85,7 @@ impl Cluster {
 
     /// The time that other nodes have to answer.
     pub fn timeout(&self) -> Duration {
-        self.settings.timeout
+        self.settings.cluster_timeout
     }
 
     /// The random number that tells this process from all others of the cluster.

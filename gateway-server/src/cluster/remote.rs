@@ -14,6 +14,7 @@ use super::host::WITHOUT_CLIENTS;
 use super::queue::QueueError;
 use super::subject::SubjectTarget;
 use super::{Cluster, heartbeat};
+use crate::config::Outage;
 
 /// Time that other NATS servers have to learn of subscriptions. A node that is silent for a part of it is not waited for: its
 /// orders of that time are requested when it is heard again.
@@ -28,7 +29,7 @@ impl Cluster {
 
     /// Does what [`Cluster::send`] does, and gives the number of the order.
     pub async fn send_numbered(&self, to: SubjectTarget, body: Bytes) -> Result<u64, String> {
-        if !self.settings.is_buffered && !self.is_up() {
+        if self.settings.cluster_outage == Outage::Fail && !self.is_up() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
             return Err(self.without_others(&QueueError::Down));
         }
@@ -43,7 +44,7 @@ impl Cluster {
     }
 
     async fn push_in_time(&self, to: SubjectTarget, body: Bytes) -> Result<u64, QueueError> {
-        let deadline = tokio::time::Instant::now() + self.settings.timeout;
+        let deadline = tokio::time::Instant::now() + self.settings.cluster_timeout;
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             // From here on every notification is seen.
@@ -147,7 +148,7 @@ impl Cluster {
             return answers.into_iter().collect();
         }
         let names: Vec<_> = self.addresses(&missing).iter().map(SocketAddrV4::to_string).collect();
-        let (names, timeout) = (names.join(", "), self.settings.timeout);
+        let (names, timeout) = (names.join(", "), self.settings.cluster_timeout);
         Err(format!("no answer from node {names} of the cluster within {timeout:?} (cluster_timeout)"))
     }
 
@@ -173,7 +174,7 @@ impl Cluster {
         body.extend_from_slice(&pending.id.to_be_bytes());
         body.extend_from_slice(question);
         self.push(to, kind, body.into()).map_err(|refused| refused.to_string())?;
-        let _ = tokio::time::timeout(self.settings.timeout, pending.complete()).await;
+        let _ = tokio::time::timeout(self.settings.cluster_timeout, pending.complete()).await;
         let (mut answers, missing) = pending.finish();
         // A node that is about to leave has nothing to say any more, as if it had left.
         answers.retain(|answer| !matches!(answer, Err(reason) if reason == WITHOUT_CLIENTS));
@@ -206,7 +207,7 @@ impl Cluster {
         if self.unknown(node).is_none() {
             return Ok(());
         }
-        let deadline = tokio::time::Instant::now() + self.settings.timeout;
+        let deadline = tokio::time::Instant::now() + self.settings.cluster_timeout;
         loop {
             let mut proven = std::pin::pin!(self.proven.notified());
             // From here on every notification is seen.

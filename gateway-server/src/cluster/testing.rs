@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::{Cluster, ClusterSettings};
+use super::Cluster;
+use crate::config::Settings;
+use crate::system::Secret;
 
 /// A node with the instance 7 and the address `10.0.0.1:1238`.
 pub(super) fn cluster() -> Cluster {
-    let settings = ClusterSettings {
-        nats: vec!["nats://127.0.0.1".parse().unwrap()],
-        name: "c".to_owned(),
-        credentials: None,
-        authorities: None,
-        certificate: None,
-        buffer: 1 << 20,
-        is_buffered: true,
-        timeout: Duration::from_secs(1),
+    let settings = Settings {
+        cluster_nats: vec!["nats://127.0.0.1".parse().unwrap()],
+        cluster_name: "c".to_owned(),
+        cluster_buffer_bytes: 1 << 20,
+        cluster_timeout: Duration::from_secs(1),
+        secret_key: Secret::new("secret"),
+        ..Settings::default()
     };
-    Cluster::new(settings, b"secret", "10.0.0.1:1238".parse().unwrap(), 7)
+    Cluster::new(settings.into(), "10.0.0.1:1238".parse().unwrap(), 7)
 }

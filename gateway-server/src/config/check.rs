@@ -25,7 +25,7 @@ impl Settings {
         self.tokens_can_be_required(checks);
         self.operations_are_guarded(checks);
         self.notices_have_a_place(checks);
-        if !self.cluster_nats.is_empty() && self.secret_key.is_empty() {
+        if self.is_clustered() && self.secret_key.is_empty() {
             let reason =
                 "whoever may use NATS could push to all clients: set secret_key, the same on all nodes";
             checks.refuse("cluster_nats", reason);
@@ -34,7 +34,7 @@ impl Settings {
     }
 
     fn store_fits(&self, checks: &mut Checks) {
-        let (has_jetstream, is_node) = (self.has_jetstream(), !self.cluster_nats.is_empty());
+        let (has_jetstream, is_node) = (self.has_jetstream(), self.is_clustered());
         if self.store.is_some() && is_node && !has_jetstream {
             let reason = "the nodes of a cluster do not see each other's files: set it to \"jetstream\", or leave it out";
             checks.refuse("store", reason);

@@ -1,6 +1,6 @@
 //! What settings say together, and what a value says that stands for another one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::table::{Listener, Settings};
 use crate::net::tls::Files;
@@ -11,6 +11,16 @@ impl Settings {
         let certificate = self.register_tls_certificate.clone()?;
         let client_authorities = self.register_tls_client_ca.clone();
         Some(Files { certificate, key: self.register_tls_key.clone()?, client_authorities, is_web: false })
+    }
+
+    /// Whether this server is one node of several.
+    pub(crate) fn is_clustered(&self) -> bool {
+        !self.cluster_nats.is_empty()
+    }
+
+    /// The files of the certificate and the key that this server shows to NATS, if it has them.
+    pub(crate) fn cluster_certificate(&self) -> Option<(PathBuf, PathBuf)> {
+        self.cluster_tls_certificate.clone().zip(self.cluster_tls_key.clone())
     }
 
     /// Whether messages for users who are not there wait in JetStream, for all nodes of a cluster.

@@ -26,7 +26,7 @@ impl Settings {
         let settings = self.take_over(new, listeners, &mut differences);
         settings.check_again()?;
         let Differences { live, mut fixed, .. } = differences;
-        if self.cluster_nats.is_empty() || new.cluster_nats.is_empty() {
+        if !self.is_clustered() || !new.is_clustered() {
             // The other settings of the cluster are of no use without it.
             fixed.retain(|name| !name.starts_with("cluster_") || name == "cluster_nats");
         }

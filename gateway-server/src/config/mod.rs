@@ -20,7 +20,7 @@ mod table;
 mod texts;
 mod wanted;
 
-pub(crate) use choices::{EventHandlers, Outage, Routing};
+pub use choices::{EventHandlers, Outage, Routing};
 pub(crate) use diff::Change;
 pub use file::{FileProblem, check, problems};
 pub use invalid::Invalid;

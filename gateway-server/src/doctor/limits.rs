@@ -45,7 +45,7 @@ pub(super) fn memory(settings: &Settings, running: &Running) -> Finding {
         Some(pid) => machine::memory_of(pid),
         None => machine::memory(),
     };
-    let cluster = if settings.cluster_nats.is_empty() { 0 } else { settings.cluster_buffer_bytes };
+    let cluster = if settings.is_clustered() { settings.cluster_buffer_bytes } else { 0 };
     let bounds = [
         settings.max_outbox_bytes,
         settings.max_unfinished_bytes,

@@ -8,19 +8,18 @@ use tokio::time::timeout;
 use super::finding::Finding;
 use crate::cluster;
 use crate::config::Settings;
-use crate::server::cluster_settings;
 
 /// The time that a server of NATS may take to answer.
 const TIME: Duration = Duration::from_secs(5);
 
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
-    let Some(of_cluster) = cluster_settings(settings) else {
+    if !settings.is_clustered() {
         return vec![Finding::skipped("nats", "this server is no node of a cluster (cluster_nats)")];
-    };
+    }
     let needs_jetstream = settings.store.as_deref() == Some(Path::new("jetstream"));
     let mut findings = Vec::new();
     for address in &settings.cluster_nats {
-        let found = timeout(TIME, cluster::nats::look_at(address, &of_cluster)).await;
+        let found = timeout(TIME, cluster::nats::look_at(address, settings)).await;
         findings.push(match found {
             Ok(Ok(server)) if needs_jetstream && !server.has_jetstream => Finding::mend(
                 "nats",

@@ -172,8 +172,8 @@ mod tests {
 
     use super::super::event::{Event, EventKind};
     use super::super::forwarder::EventForwarders;
-    use super::super::router::EventMode;
     use super::*;
+    use crate::config::Settings;
     use crate::shard::EventSinks as _;
     use crate::shard::testing::with_client;
 
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn router() -> Arc<Router> {
-        Router::new(EventMode::Auto, 1 << 20).into()
+        Router::new(&Settings::default()).into()
     }
 
     fn hub() -> Arc<Hub> {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::event::Event;
-use super::router::{EventMode, Router};
+use super::router::Router;
 use super::unassigned::give_up_later;
 use super::worker_queue::{Batch, WorkerQueue};
+use crate::config::EventHandlers;
 use crate::hub::Hub;
 
 /// The connection of a process that handles events, as its protocol has it.
@@ -57,7 +58,7 @@ pub struct Delivery<'a> {
 impl<'a> Delivery<'a> {
     /// A process of that name has come, and has announced moves or not.
     pub fn join(router: &'a Arc<Router>, hub: &'a Arc<Hub>, name: String, takes_moves: bool) -> Self {
-        if router.mode() == EventMode::BuiltIn {
+        if router.mode() == EventHandlers::BuiltIn {
             tracing::info!(worker = name, "a worker is told of nothing, as events = \"builtin\"");
         }
         Self { router, hub, worker: router.join(name, takes_moves), has_left: false }

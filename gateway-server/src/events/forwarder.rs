@@ -10,8 +10,9 @@ use hashbrown::HashMap;
 
 use super::carry::CarriedAssignment;
 use super::event::{Event, EventKind};
-use super::router::{EventMode, Router};
+use super::router::Router;
 use super::worker_queue::{Destination, WorkerQueue};
+use crate::config::EventHandlers;
 use crate::shard::{Client, EventSink, EventSinks, Handshake, Welcome};
 use crate::telemetry::abuse_log::{self, Offence};
 
@@ -32,9 +33,9 @@ impl EventSinks for EventForwarders {
 
     fn wants_handshakes(&self) -> bool {
         match self.0.mode() {
-            EventMode::BuiltIn => false,
-            EventMode::Workers => true,
-            EventMode::Auto => self.0.has_workers(),
+            EventHandlers::BuiltIn => false,
+            EventHandlers::Workers => true,
+            EventHandlers::Auto => self.0.has_workers(),
         }
     }
 
@@ -130,7 +131,7 @@ impl EventSink for EventForwarder {
     }
 
     fn message(&mut self, client: &Client<'_>, message: &[u8]) {
-        if self.router.mode() == EventMode::BuiltIn {
+        if self.router.mode() == EventHandlers::BuiltIn {
             return;
         }
         if !self.clients.contains_key(&client.connection_id) {
@@ -202,12 +203,13 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::config::Settings;
     use crate::shard::testing::with_client;
 
     const OLD: &str = "c00002010b5400000009";
 
-    fn router(mode: EventMode) -> Arc<Router> {
-        Router::new(mode, 1 << 20).into()
+    fn router(events: EventHandlers) -> Arc<Router> {
+        Router::new(&Settings { events, ..Settings::default() }).into()
     }
 
     fn moved(sink: &mut EventForwarder, connection_id: u32) -> Welcome {
@@ -224,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_client_that_has_moved_is_told_to_one_worker_by_its_old_id_and_then_like_any_other() {
-        let router = router(EventMode::Auto);
+        let router = router(EventHandlers::Auto);
         let [first, second] = ["first", "second"].map(|name| router.join(name.to_owned(), true));
         let mut sink = EventForwarder::new(Arc::clone(&router));
         assert_eq!(moved(&mut sink, 7), Welcome::Elsewhere);
@@ -247,11 +249,11 @@ mod tests {
 
     #[test]
     fn without_a_worker_the_server_greets_who_has_moved_and_the_first_message_connects_it() {
-        let mut built_in = EventForwarder::new(router(EventMode::BuiltIn));
+        let mut built_in = EventForwarder::new(router(EventHandlers::BuiltIn));
         assert_eq!(moved(&mut built_in, 1), Welcome::BuiltIn);
-        let mut refusing = EventForwarder::new(router(EventMode::Workers));
+        let mut refusing = EventForwarder::new(router(EventHandlers::Workers));
         assert_eq!(moved(&mut refusing, 1), Welcome::Refused);
-        let router = router(EventMode::Auto);
+        let router = router(EventHandlers::Auto);
         let mut sink = EventForwarder::new(Arc::clone(&router));
         assert_eq!(moved(&mut sink, 1), Welcome::BuiltIn);
         let worker = router.join("w".to_owned(), true);
@@ -261,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_move_that_a_worker_has_not_taken_is_its_successors() {
-        let router = router(EventMode::Auto);
+        let router = router(EventHandlers::Auto);
         let worker = router.join("w".to_owned(), true);
         let mut sink = EventForwarder::new(Arc::clone(&router));
         assert_eq!(moved(&mut sink, 1), Welcome::Elsewhere);

@@ -19,5 +19,5 @@ pub use codec::{EventCodec, encode_batch};
 pub use delivery::{Delivery, REPLACED, WorkerConnection};
 pub use event::{Event, EventKind};
 pub use forwarder::EventForwarders;
-pub use router::{EventMode, Router, RoutingPolicy, WorkerReport};
+pub use router::{Router, WorkerReport};
 pub use worker_queue::Batch;

@@ -9,34 +9,13 @@ use tracing::{info, warn};
 
 use super::event::Event;
 use super::worker_queue::{Destination, Ending, WorkerQueue};
+use crate::config::{EventHandlers, Routing, Settings};
 use crate::shard::Welcome;
-
-/// Who handles the events of clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventMode {
-    /// The server greets clients itself; workers are told nothing.
-    BuiltIn,
-    /// Only workers handle events; without one, nobody can connect.
-    Workers,
-    /// Workers handle events, and the server does as long as there is no worker.
-    Auto,
-}
-
-/// Which worker a new client is assigned to. It stays with that worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoutingPolicy {
-    /// The worker with the fewest clients.
-    LeastClients,
-    /// The same worker for all clients of an address, for as long as the same workers are there.
-    ClientAddress,
-    /// Any worker, each as likely as another.
-    Random,
-}
 
 /// The workers that serve, and how clients are assigned to them. All shards and all connections of workers share it.
 pub struct Router {
-    mode: EventMode,
-    policy: RoutingPolicy,
+    mode: EventHandlers,
+    policy: Routing,
     /// How often a worker was drawn at random.
     draws: AtomicUsize,
     /// Has a random key, so that nobody outside can choose addresses that all go to one worker.
@@ -69,26 +48,21 @@ pub(super) struct State {
 }
 
 impl Router {
-    pub fn new(mode: EventMode, limit: usize) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         Self {
-            mode,
-            policy: RoutingPolicy::LeastClients,
+            mode: settings.events,
+            policy: settings.router,
             draws: AtomicUsize::new(0),
             hasher: RandomState::new(),
-            limit: Arc::new(limit.into()),
+            limit: Arc::new(settings.worker_buffer_bytes.into()),
             has_workers: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
 
-    #[must_use]
-    pub fn with_policy(self, policy: RoutingPolicy) -> Self {
-        Self { policy, ..self }
-    }
-
     /// Whether the address of a client matters; to learn it costs a system call.
     pub(super) fn is_by_address(&self) -> bool {
-        self.policy == RoutingPolicy::ClientAddress
+        self.policy == Routing::ClientAddress
     }
 
     /// Sets how many bytes may wait for each worker. Clients that wait for room are not told.
@@ -101,7 +75,7 @@ impl Router {
         Arc::clone(&self.limit)
     }
 
-    pub fn mode(&self) -> EventMode {
+    pub fn mode(&self) -> EventHandlers {
         self.mode
     }
 
@@ -113,13 +87,13 @@ impl Router {
     /// Whether clients may move to this node and away from it: all that hear of clients have announced that they take moves. A
     /// worker that has gone counts until it is given up, as its successor gets the events that it left.
     pub(super) fn takes_moves(&self) -> bool {
-        if self.mode == EventMode::BuiltIn {
+        if self.mode == EventHandlers::BuiltIn {
             return true;
         }
         let state = self.state();
         let mut all = state.workers.iter().chain(&state.unassigned).peekable();
         // Without a worker nobody takes a client where only workers may serve.
-        (self.mode == EventMode::Auto || all.peek().is_some()) && all.all(|worker| worker.takes_moves)
+        (self.mode == EventHandlers::Auto || all.peek().is_some()) && all.all(|worker| worker.takes_moves)
     }
 
     /// Chooses a worker for a client at this address that has had none.
@@ -143,13 +117,13 @@ impl Router {
         client: IpAddr,
     ) -> Option<Arc<WorkerQueue>> {
         match self.policy {
-            RoutingPolicy::LeastClients => State::least(workers),
+            Routing::LeastClients => State::least(workers),
             // Each worker draws a number for each address, and the highest has it: when a worker goes or comes, no other's
             // clients move. A process that takes another's place under its name draws the same.
-            RoutingPolicy::ClientAddress => {
+            Routing::ClientAddress => {
                 workers.max_by_key(|worker| self.hasher.hash_one((client, worker.slot()))).cloned()
             }
-            RoutingPolicy::Random => {
+            Routing::Random => {
                 let all: Vec<_> = workers.collect();
                 let drawn = self.hasher.hash_one(self.draws.fetch_add(1, Ordering::Relaxed));
                 let at = drawn.checked_rem(all.len() as u64)?;
@@ -161,15 +135,15 @@ impl Router {
     /// Chooses a worker for a new client. While only workers may serve, one that has just gone stands in for its successor.
     pub(super) fn choose_for_new(&self, client: IpAddr) -> Result<Arc<WorkerQueue>, Welcome> {
         match self.mode {
-            EventMode::BuiltIn => Err(Welcome::BuiltIn),
-            EventMode::Auto if !self.has_workers() => Err(Welcome::BuiltIn),
-            EventMode::Auto | EventMode::Workers => {
+            EventHandlers::BuiltIn => Err(Welcome::BuiltIn),
+            EventHandlers::Auto if !self.has_workers() => Err(Welcome::BuiltIn),
+            EventHandlers::Auto | EventHandlers::Workers => {
                 let state = self.state();
-                if self.mode == EventMode::Auto && state.workers.is_empty() {
+                if self.mode == EventHandlers::Auto && state.workers.is_empty() {
                     // The last worker has gone just now.
                     return Err(Welcome::BuiltIn);
                 }
-                let stand_in = state.unassigned.iter().filter(|_| self.mode == EventMode::Workers);
+                let stand_in = state.unassigned.iter().filter(|_| self.mode == EventHandlers::Workers);
                 let all = state.workers.iter().chain(stand_in);
                 // A full queue takes no new clients, as it takes no more messages of known ones.
                 let chosen =
@@ -181,7 +155,7 @@ impl Router {
 
     /// Whether a client that no worker knows yet may say something. If not, [`WorkerQueue::done`] says later that there is room.
     pub(super) fn has_room(&self) -> bool {
-        self.mode == EventMode::BuiltIn
+        self.mode == EventHandlers::BuiltIn
             || !self.has_workers()
             || self.state().workers.iter().all(|worker| matches!(worker.destination(), Destination::Here))
     }
@@ -313,7 +287,7 @@ mod tests {
 
     #[test]
     fn clients_of_an_address_go_to_one_worker_and_move_only_when_it_goes() {
-        let router = Router::new(EventMode::Auto, 1 << 20).with_policy(RoutingPolicy::ClientAddress);
+        let router = Router::new(&Settings { router: Routing::ClientAddress, ..Settings::default() });
         let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}:77@host"), true)).collect();
         let addresses: Vec<IpAddr> = (0..=255).map(|last| IpAddr::from([192, 0, 2, last])).collect();
         let chosen = || addresses.iter().map(|ip| router.choose(*ip).unwrap().name.clone()).collect();
@@ -335,7 +309,7 @@ mod tests {
 
     #[test]
     fn at_random_every_worker_gets_clients() {
-        let router = Router::new(EventMode::Auto, 1 << 20).with_policy(RoutingPolicy::Random);
+        let router = Router::new(&Settings { router: Routing::Random, ..Settings::default() });
         let client = IpAddr::from([192, 0, 2, 1]);
         assert!(router.choose(client).is_none());
         let workers: Vec<_> = (0..4).map(|number| router.join(format!("w:{number}"), true)).collect();
@@ -345,15 +319,15 @@ mod tests {
 
     #[test]
     fn clients_move_where_nobody_hears_of_them_or_all_workers_have_announced_it() {
-        let router = |mode| Router::new(mode, 1 << 20);
-        assert!(router(EventMode::BuiltIn).takes_moves());
-        assert!(router(EventMode::Auto).takes_moves());
-        assert!(!router(EventMode::Workers).takes_moves(), "a client that came here would be refused");
+        let router = |events| Router::new(&Settings { events, ..Settings::default() });
+        assert!(router(EventHandlers::BuiltIn).takes_moves());
+        assert!(router(EventHandlers::Auto).takes_moves());
+        assert!(!router(EventHandlers::Workers).takes_moves(), "a client that came here would be refused");
         // With the built-in mode workers hear of nothing.
-        let built_in = router(EventMode::BuiltIn);
+        let built_in = router(EventHandlers::BuiltIn);
         built_in.join("w".to_owned(), false);
         assert!(built_in.takes_moves());
-        for (mode, without) in [(EventMode::Auto, true), (EventMode::Workers, false)] {
+        for (mode, without) in [(EventHandlers::Auto, true), (EventHandlers::Workers, false)] {
             let router = router(mode);
             let new = router.join("new".to_owned(), true);
             assert!(router.takes_moves());
@@ -375,7 +349,7 @@ mod tests {
 
     #[test]
     fn clients_of_a_worker_that_went_first_wait_with_the_last() {
-        let router = Router::new(EventMode::Auto, 1 << 20);
+        let router = Router::new(&Settings::default());
         let [first, last] = ["first", "last"].map(|name| router.join(name.to_owned(), true));
         let client = IpAddr::from([192, 0, 2, 1]);
         assert!(!router.leave(&first, Vec::new()));
@@ -390,7 +364,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_on_its_way_to_a_worker_goes_to_the_one_that_takes_its_place() {
-        let router = Router::new(EventMode::Auto, 1 << 20);
+        let router = Router::new(&Settings::default());
         let join = |name: &str| router.join(name.to_owned(), true);
         let old = join("w");
         push(&old, 1..4);
@@ -410,7 +384,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_finds_the_last_of_those_who_followed() {
-        let router = Router::new(EventMode::Auto, 1 << 20);
+        let router = Router::new(&Settings::default());
         let join = |name: &str| router.join(name.to_owned(), true);
         let first = join("w");
         push(&first, 1..3);
@@ -427,7 +401,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_after_all_who_followed_finds_another() {
-        let router = Router::new(EventMode::Auto, 1 << 20);
+        let router = Router::new(&Settings::default());
         let join = |name: &str| router.join(name.to_owned(), true);
         let replaced = || {
             let old = join("w");
@@ -459,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_client_that_is_silent_for_very_many_workers_is_no_burden() {
-        let router = Router::new(EventMode::Auto, 1 << 20);
+        let router = Router::new(&Settings::default());
         let first = router.join("w".to_owned(), true);
         let mut worker = Arc::clone(&first);
         for _ in 0..20_000 {
@@ -477,7 +451,7 @@ mod tests {
 
     #[test]
     fn nobody_is_refused_while_the_last_worker_goes() {
-        let router = Router::new(EventMode::Auto, 1 << 20);
+        let router = Router::new(&Settings::default());
         let is_over = AtomicBool::new(false);
         std::thread::scope(|threads| {
             let clients = threads.spawn(|| {

@@ -3,6 +3,8 @@
 use gateway_wire::bridge::MAX_NAME;
 pub use gateway_wire::bridge::delivery::{DEFAULT_TTL, LONGEST_TTL, MAX_MESSAGE as MESSAGE_BYTES};
 
+use crate::config::Settings;
+
 /// The longest uid, in bytes.
 pub const UID_BYTES: usize = MAX_NAME;
 /// The longest id of a message and the longest replace key, in bytes.
@@ -33,6 +35,13 @@ pub struct Bounds {
     pub store_bytes: u64,
     /// The number of notices that wait for PHP at most; beyond it the oldest goes.
     pub notices: u64,
+}
+
+impl Bounds {
+    /// The bounds of a server with these settings.
+    pub fn of(settings: &Settings) -> Self {
+        Self { store_bytes: settings.store_bytes as u64, ..Self::default() }
+    }
 }
 
 impl Default for Bounds {

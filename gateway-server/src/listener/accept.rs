@@ -36,7 +36,7 @@ const STALLED: Duration = Duration::from_secs(1);
 
 /// Makes the slots for handshakes. One address may take three quarters of them, so that others find one.
 pub(super) fn slots(settings: &ListenerSettings) -> Arc<Permits<RateLimitKey>> {
-    let most = settings.max_handshakes;
+    let most = settings.server.max_handshakes;
     Permits::new(most, most - most / 4, STALLED)
 }
 
@@ -52,7 +52,7 @@ pub async fn serve(
     };
     let mut settings = Arc::clone(&newest.borrow_and_update());
     let mut slots = self::slots(&settings);
-    let mut pace = AcceptPace::new(settings.handshakes_per_second);
+    let mut pace = AcceptPace::new(settings.server.handshakes_per_second);
     for turn in 1_u64.. {
         if turn.is_multiple_of(ACCEPTED_IN_A_ROW) {
             gateway.flush();
@@ -62,11 +62,11 @@ pub async fn serve(
             accepted = flush_before_wait(&gateway, accept(&listener, &slots, &mut pace)) => accepted,
             Ok(()) = newest.changed() => {
                 let old = std::mem::replace(&mut settings, Arc::clone(&newest.borrow_and_update()));
-                if settings.max_handshakes != old.max_handshakes {
+                if settings.server.max_handshakes != old.server.max_handshakes {
                     slots = self::slots(&settings);
                 }
-                if settings.handshakes_per_second != old.handshakes_per_second {
-                    pace = AcceptPace::new(settings.handshakes_per_second);
+                if settings.server.handshakes_per_second != old.server.handshakes_per_second {
+                    pace = AcceptPace::new(settings.server.handshakes_per_second);
                 }
                 continue;
             }
@@ -87,7 +87,7 @@ pub async fn serve(
         let peer = canonical(peer);
         // Settings that have just changed count for this connection too.
         let settings = Arc::clone(&newest.borrow());
-        let key = share_of(peer.ip(), settings.proxy_protocol, &settings.trusted_proxies);
+        let key = share_of(peer.ip(), settings.listener().proxy_protocol, settings.trusted_proxies());
         let Some(slot) = slots.enter(key) else {
             let refusal = Refusal::too_many_handshakes(slots.share());
             abuse_log::report(refusal.offence, Some(peer), &refusal);

@@ -16,14 +16,14 @@ use crate::net::{Permit, RateLimitKey};
 const EVICTED: usize = 4;
 
 /// The rate limit key under which a handshake counts. `None` for this machine and for proxies, which speak for many clients.
-pub(super) fn share_of(address: IpAddr, is_proxy: bool, trusted: &TrustedProxies) -> Option<RateLimitKey> {
+pub(super) fn share_of(address: IpAddr, is_proxy: bool, trusted: TrustedProxies<'_>) -> Option<RateLimitKey> {
     let is_known = is_proxy || address.to_canonical().is_loopback() || trusted.contains(address);
     (!is_known).then(|| RateLimitKey::of(address))
 }
 
 /// A connection during its handshake, whose address a trusted proxy may still name.
 pub(super) struct ClientAddress<'a> {
-    trusted: &'a TrustedProxies,
+    trusted: TrustedProxies<'a>,
     /// The slot among all clients, or `None` when there is no limit.
     slot: Option<AdmissionSlot>,
     /// Whether there are parked clients, so that a client that finds no slot may be one that comes back and has a slot already, or
@@ -43,7 +43,7 @@ impl<'a> ClientAddress<'a> {
     pub(super) fn of_peer(
         peer: SocketAddr,
         has_parked: bool,
-        trusted: &'a TrustedProxies,
+        trusted: TrustedProxies<'a>,
         handshaking: &'a Permit<RateLimitKey>,
     ) -> Self {
         Self { trusted, slot: None, has_parked, full: None, handshaking, address: peer }

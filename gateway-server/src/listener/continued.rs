@@ -54,7 +54,7 @@ impl ContinuedHandshakes {
             debug!(%error, "a client vanished during its handshake");
             return Ok(());
         }
-        let key = share_of(begun.peer.ip(), settings.proxy_protocol, &settings.trusted_proxies);
+        let key = share_of(begun.peer.ip(), settings.listener().proxy_protocol, settings.trusted_proxies());
         let Some(slot) = slots.enter(key) else {
             let refusal = Refusal::too_many_handshakes(slots.share());
             abuse_log::report(refusal.offence, Some(begun.peer), &refusal);

@@ -93,7 +93,7 @@ impl Incoming {
             socket,
             peer,
             client: peer,
-            time: settings.handshake_timeout,
+            time: settings.server.handshake_timeout,
             is_past_proxy_header: false,
             is_relayed: false,
             read: Vec::new(),
@@ -102,7 +102,7 @@ impl Incoming {
 
     /// A connection whose handshake another process has begun.
     pub(super) fn begun(begun: BegunHandshake, socket: ClientSocket, settings: &ListenerSettings) -> Self {
-        let time = begun.left().min(settings.handshake_timeout);
+        let time = begun.left().min(settings.server.handshake_timeout);
         let BegunHandshake { peer, client, is_past_proxy_header, is_relayed, read, .. } = begun;
         Self { socket, peer, client, time, is_past_proxy_header, is_relayed, read: read.into_vec() }
     }
@@ -175,7 +175,7 @@ async fn perform(
     let (peer, deadline) = (incoming.peer, Instant::now() + incoming.time);
     // A client that is parked has a slot, which its return does not need twice, and which a newcomer may take over.
     let may_return = gateway.hub().has_parked();
-    let mut client = ClientAddress::of_peer(peer, may_return, &settings.trusted_proxies, slot);
+    let mut client = ClientAddress::of_peer(peer, may_return, settings.trusted_proxies(), slot);
     let result = tokio::select! {
         biased;
         result = timeout_at(deadline, accept(incoming, &mut client, settings, gateway)) => Some(result),
@@ -199,7 +199,8 @@ async fn perform(
             }
         }
         Some(Err(_)) => {
-            let detail = format!("no handshake within {:?} (handshake_timeout)", settings.handshake_timeout);
+            let detail =
+                format!("no handshake within {:?} (handshake_timeout)", settings.server.handshake_timeout);
             abuse_log::report(Offence::HandshakeStalled, Some(client.address), &detail);
         }
         None => {
@@ -221,14 +222,14 @@ async fn accept<'g>(
 ) -> Result<Accepted<'g>, NotAccepted> {
     let Incoming { mut socket, mut is_past_proxy_header, is_relayed, mut read, .. } = incoming;
     let gate = &settings.gate;
-    let is_websocket = settings.protocol == Protocol::Websocket;
+    let is_websocket = settings.listener().protocol == Protocol::Websocket;
     if let Err(refusal) = client.enter(&settings.admission) {
         return Err(refuse_early(socket, settings, is_relayed, refusal).into());
     }
     if is_past_proxy_header {
         client.address = incoming.client;
-    } else if settings.proxy_protocol {
-        if !settings.trusted_proxies.is_empty() && !client.is_trusted_proxy() {
+    } else if settings.listener().proxy_protocol {
+        if !settings.trusted_proxies().is_empty() && !client.is_trusted_proxy() {
             return Err(Refusal::untrusted_proxy().into());
         }
         if let Some(address) = proxy_protocol::take_header(socket.polled().map_err(Refusal::proxy_header)?)
@@ -266,14 +267,14 @@ async fn accept<'g>(
     };
     if !is_websocket {
         let Ok(turn) = gate.turn().await else { return Err(passed(stream, read)) };
-        let opened = Opened::at_once(settings.protocol.encoding());
+        let opened = Opened::at_once(settings.listener().protocol.encoding());
         return Ok(Accepted { stream, opened, slot: client.take_slot(), is_relayed, _turn: turn });
     }
-    let ListenerSettings { rules, token_verifier, deflate, admission, .. } = settings;
+    let ListenerSettings { server, token_verifier, admission, .. } = settings;
     let request = tokio::select! {
         biased;
         () = gate.handed_over() => None,
-        request = request::read(&mut stream, &mut read, rules.max_request_bytes) => Some(request),
+        request = request::read(&mut stream, &mut read, server.max_request_bytes) => Some(request),
     };
     let request = match request {
         None => return Err(passed(stream, read)),
@@ -284,9 +285,8 @@ async fn accept<'g>(
     drop(read);
     let mut arrival = Arrival { client, admission, hub: gateway.hub() };
     let wants_handshake = gateway.hub().wants_handshakes();
-    match open(&mut stream, request, gateway, rules, token_verifier, *deflate, wants_handshake, &mut arrival)
-        .await
-    {
+    let rules = settings.rules();
+    match open(&mut stream, request, gateway, rules, token_verifier, wants_handshake, &mut arrival).await {
         Ok(mut opened) => {
             // A client of another node may take a while to come, and the page is not to wait for so long.
             if matches!(&opened.resumption, Resumption::Good(offer) if !gateway.has_here(offer))
@@ -344,7 +344,7 @@ fn refuse_early(
     is_relayed: bool,
     refusal: Refusal,
 ) -> RefusedPeer {
-    if settings.protocol == Protocol::Websocket && (settings.certificate.is_none() || is_relayed) {
+    if settings.listener().protocol == Protocol::Websocket && (settings.certificate.is_none() || is_relayed) {
         RefusedPeer::on(Stream::Plain(socket), refusal)
     } else {
         refusal.into()

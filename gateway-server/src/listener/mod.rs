@@ -34,48 +34,50 @@ pub use newcomer::Newcomer;
 pub use refusal::Refusal;
 pub use replay_cache::UsedTokens;
 pub use resumption::{ClientRegistry, Resumption};
-pub use rules::{MAX_REQUEST, Rules};
+pub use rules::Rules;
 pub use token::TokenVerifier;
-pub use trusted_proxies::TrustedProxies;
 pub use upgrade::{Opened, upgrade};
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use self::trusted_proxies::TrustedProxies;
+use crate::config::{Listener, Settings};
 use crate::net::tls::Certificate;
-use crate::protocol::Protocol;
 use crate::telemetry::ConnectionCounter;
 
-/// Settings of one listener. A reload of the settings makes new ones, which count for connections from then on.
+/// What one listener goes by: the settings, and beside them what is made for it. A reload of the settings makes new ones, which
+/// count for connections from then on. A setting that concerns handshakes is read here, where it is needed.
 #[derive(Clone, Debug)]
 pub struct ListenerSettings {
-    /// The protocol that the listener's clients speak.
-    pub protocol: Protocol,
+    /// The settings of the server.
+    pub(crate) server: Arc<Settings>,
     /// The index of the listener in the settings' list of listeners.
-    pub index: u8,
+    pub(crate) index: u8,
     /// The certificate with which clients must speak TLS, or `None` for a listener without TLS.
-    pub certificate: Option<Arc<Certificate>>,
-    /// Time that a client has from the accept to the end of its handshake. It is never zero.
-    pub handshake_timeout: Duration,
-    /// Number of handshakes that may be under way at once, at least one. Beyond it, one that takes longer than a second makes
-    /// room for the next.
-    pub max_handshakes: usize,
-    /// True when messages are compressed for clients that offer it.
-    pub deflate: bool,
-    /// The rules for websocket requests.
-    pub rules: Rules,
+    pub(crate) certificate: Option<Arc<Certificate>>,
     /// The token verifier, which checks connect tokens.
-    pub token_verifier: Arc<TokenVerifier>,
-    /// Connections that are accepted per second; faster ones wait in the kernel's queue. Zero is no limit.
-    pub handshakes_per_second: f64,
+    pub(crate) token_verifier: Arc<TokenVerifier>,
     /// The limits on the number of clients, which all listeners share.
-    pub admission: Arc<Admission>,
+    pub(crate) admission: Arc<Admission>,
     /// The gate between handshakes and the shards, which all listeners share.
-    pub gate: Arc<HandshakeGate>,
-    /// True when every connection begins with a header of the PROXY protocol.
-    pub proxy_protocol: bool,
-    /// The proxies that are believed when they name a client. If any are set, only they may connect with the PROXY protocol.
-    pub trusted_proxies: Arc<TrustedProxies>,
+    pub(crate) gate: Arc<HandshakeGate>,
     /// Counts the connections that came, and those whose handshake is under way.
-    pub counter: Arc<ConnectionCounter>,
+    pub(crate) counter: Arc<ConnectionCounter>,
+}
+
+impl ListenerSettings {
+    /// The settings that this listener has of its own.
+    fn listener(&self) -> &Listener {
+        &self.server.listeners[usize::from(self.index)]
+    }
+
+    /// The rules for websocket requests.
+    fn rules(&self) -> Rules<'_> {
+        Rules::of(&self.server, self.index)
+    }
+
+    /// The proxies that are believed when they name a client. If any are set, only they may connect with the PROXY protocol.
+    fn trusted_proxies(&self) -> TrustedProxies<'_> {
+        TrustedProxies(&self.server.trusted_proxies)
+    }
 }

@@ -5,57 +5,42 @@ use tokio_tungstenite::tungstenite::http::header::{HOST, ORIGIN};
 
 use super::ambiguity;
 use super::refusal::Refusal;
+use crate::config::{Listener, Settings};
 
-/// Bytes of the longest request with all its headers, by default.
-pub const MAX_REQUEST: usize = 16 << 10;
-
-/// The rules of one listener. An empty list of origins, paths or hosts allows all of them.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// The origins whose pages may connect, such as `https://example.com`; a star stands for any subdomain, as in
-    /// `https://*.example.com`.
-    pub origins: Vec<String>,
-    /// The paths that may be asked for, such as `/chat`; a star at the end stands for anything.
-    pub paths: Vec<String>,
-    /// The hosts that may be asked for, such as `example.com`. With a port, no other port is allowed.
-    pub hosts: Vec<String>,
-    /// The subprotocols that are spoken besides that of connect tokens.
-    pub subprotocols: Vec<String>,
-    /// Bytes of the longest request with all its headers.
-    pub max_request_bytes: usize,
+/// The rules of one listener. An empty list of origins, paths or hosts allows all of them; in an origin a star stands for any
+/// subdomain, as in `https://*.example.com`, and at the end of a path for anything. A host with a port allows no other port.
+#[derive(Clone, Copy)]
+pub struct Rules<'s> {
+    pub(super) server: &'s Settings,
+    pub(super) listener: &'s Listener,
 }
 
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            origins: Vec::new(),
-            paths: Vec::new(),
-            hosts: Vec::new(),
-            subprotocols: Vec::new(),
-            max_request_bytes: MAX_REQUEST,
-        }
+impl<'s> Rules<'s> {
+    /// The rules of the listener with this index in the settings.
+    pub fn of(server: &'s Settings, index: u8) -> Self {
+        Self { server, listener: &server.listeners[usize::from(index)] }
     }
-}
 
-impl Rules {
     pub(super) fn check(&self, request: &Request) -> Result<(), Refusal> {
         let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
-        if !self.hosts.is_empty() {
+        if !self.listener.hosts.is_empty() {
             let host = header(HOST).unwrap_or_default();
-            if !self.hosts.iter().any(|allowed| is_host(host, allowed)) {
+            if !self.listener.hosts.iter().any(|allowed| is_host(host, allowed)) {
                 return Err(Refusal::host(host));
             }
         }
         let path = request.uri().path();
-        if !self.paths.is_empty() && ambiguity::has_dot_segments(path) {
+        if !self.listener.paths.is_empty() && ambiguity::has_dot_segments(path) {
             return Err(Refusal::ambiguous(format!("path {path:?} has dot segments, and paths is set")));
         }
-        if !self.paths.is_empty() && !self.paths.iter().any(|allowed| is_path(path, allowed)) {
+        if !self.listener.paths.is_empty()
+            && !self.listener.paths.iter().any(|allowed| is_path(path, allowed))
+        {
             return Err(Refusal::path(path));
         }
         // Only browsers send an origin, and they always do. Another program could send any, so its absence is allowed.
-        if let Some(origin) = header(ORIGIN).filter(|_| !self.origins.is_empty())
-            && !self.origins.iter().any(|allowed| is_origin(origin, allowed))
+        if let Some(origin) = header(ORIGIN).filter(|_| !self.listener.origins.is_empty())
+            && !self.listener.origins.iter().any(|allowed| is_origin(origin, allowed))
         {
             return Err(Refusal::origin(origin));
         }

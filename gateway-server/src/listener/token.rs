@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
 use super::refusal::Refusal;
 use super::replay_cache::{ReplayError, TokenReplayCache, UsedTokens};
+use crate::config::Settings;
 use crate::inbox::model::Device;
 use crate::protocol::close::{self, Close};
 use crate::protocol::websocket::TOKEN_PROTOCOL;
@@ -20,14 +21,9 @@ const TOKEN_QUERY: &str = "token=";
 
 /// Checks connect tokens, and refuses single-use tokens that were used before.
 pub struct TokenVerifier {
+    settings: Arc<Settings>,
     /// The key that signs the tokens. With `None` all tokens are refused.
     key: Option<TokenKey>,
-    /// True when clients without a token are refused.
-    is_required: bool,
-    /// Number of groups that a token may name.
-    max_groups: usize,
-    /// Bytes of the longest session in a token.
-    max_session: usize,
     /// The ids of the single-use tokens that were used.
     used: Arc<TokenReplayCache>,
 }
@@ -35,18 +31,19 @@ pub struct TokenVerifier {
 impl TokenVerifier {
     /// Makes a verifier without a key, which lets in clients without tokens.
     pub fn open() -> Self {
-        Self { key: None, is_required: false, max_groups: 0, max_session: 0, used: Arc::default() }
+        Self { settings: Arc::default(), key: None, used: Arc::default() }
     }
 
-    /// Makes a verifier with other settings that shares the replay cache.
-    pub fn with(
-        &self,
-        key: Option<TokenKey>,
-        is_required: bool,
-        max_groups: usize,
-        max_session: usize,
-    ) -> Self {
-        Self { key, is_required, max_groups, max_session, used: Arc::clone(&self.used) }
+    /// Makes a verifier by these settings. It inherits the replay cache of this one, so that a token that was used once stays used.
+    #[must_use]
+    pub fn with(&self, settings: &Arc<Settings>) -> Self {
+        let key = match (settings.token_key.as_bytes(), settings.secret_key.as_bytes()) {
+            ([], []) => None,
+            // A secret that is too short gives no key: the start has warned of it, and the error for each token says so.
+            ([], secret) => TokenKey::derived(secret).ok(),
+            (key, _) => Some(TokenKey::new(key)),
+        };
+        Self { settings: Arc::clone(settings), key, used: Arc::clone(&self.used) }
     }
 
     /// The single-use tokens that were used, for a process that takes over from this one.
@@ -62,7 +59,7 @@ impl TokenVerifier {
     /// Gives the identity in the token of a request, or `None` when it has none and needs none.
     pub(super) fn introduce(&self, token: Option<&str>) -> Result<Option<Box<Identity>>, Refusal> {
         match token {
-            None if self.is_required => {
+            None if self.settings.require_token => {
                 Err(refuse(close::TOKEN_MISSING, "it brought no token (require_token)"))
             }
             None => Ok(None),
@@ -120,14 +117,15 @@ impl TokenVerifier {
 
     fn identity(&self, claims: &Claims) -> Result<Identity, Refusal> {
         let session = claims.serialized_session();
-        if claims.groups.len() > self.max_groups || session.len() > self.max_session {
+        let (max_groups, max_session) = (self.settings.max_groups(), self.settings.max_session_bytes);
+        if claims.groups.len() > max_groups || session.len() > max_session {
             let reason = format!(
                 "its token has {} and {} of session, and {} and {} are allowed (max_groups_per_client, \
                  max_session_bytes)",
                 counted(claims.groups.len(), "group"),
                 counted(session.len(), "byte"),
-                self.max_groups,
-                self.max_session
+                max_groups,
+                max_session
             );
             return Err(refuse(close::TOKEN_REFUSED, &reason));
         }
@@ -142,7 +140,9 @@ impl TokenVerifier {
 impl std::fmt::Debug for TokenVerifier {
     /// The key is left out, so that it is never printed.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenVerifier").field("is_required", &self.is_required).finish_non_exhaustive()
+        f.debug_struct("TokenVerifier")
+            .field("is_required", &self.settings.require_token)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,14 +8,10 @@ use super::refusal::Refusal;
 use crate::net::Network;
 
 /// The networks of the trusted proxies. There are none by default.
-#[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<Network>);
+#[derive(Clone, Copy)]
+pub(super) struct TrustedProxies<'s>(pub(super) &'s [Network]);
 
-impl TrustedProxies {
-    pub fn new(networks: Vec<Network>) -> Self {
-        Self(networks)
-    }
-
+impl TrustedProxies<'_> {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -98,22 +94,23 @@ fn for_of(element: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn trusted(networks: &[&str]) -> TrustedProxies {
-        TrustedProxies(networks.iter().map(|network| network.parse().unwrap()).collect())
+    fn trusted(networks: &[&str]) -> Vec<Network> {
+        networks.iter().map(|network| network.parse().unwrap()).collect()
     }
 
-    fn client(trusted: &TrustedProxies, headers: &[(&'static str, &str)]) -> Option<String> {
+    fn client(trusted: &[Network], headers: &[(&'static str, &str)]) -> Option<String> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
         let proxy = "10.0.0.1:5000".parse().unwrap();
-        trusted.client_of(proxy, &map).ok().map(|client| client.to_string())
+        TrustedProxies(trusted).client_of(proxy, &map).ok().map(|client| client.to_string())
     }
 
     #[test]
     fn networks_hold_their_addresses_and_no_others() {
         let all = trusted(&["10.0.0.0/8", "192.0.2.7", "2001:db8::/33", "::1"]);
+        let all = TrustedProxies(&all);
         for inside in ["10.255.0.1", "192.0.2.7", "::ffff:10.1.1.1", "2001:db8:7fff::1", "::1"] {
             assert!(all.contains(inside.parse().unwrap()), "{inside}");
         }
@@ -121,6 +118,7 @@ mod tests {
             assert!(!all.contains(outside.parse().unwrap()), "{outside}");
         }
         let any = trusted(&["0.0.0.0/0"]);
+        let any = TrustedProxies(&any);
         assert!(any.contains("1.2.3.4".parse().unwrap()) && !any.contains("::1".parse().unwrap()));
     }
 

@@ -61,34 +61,29 @@ impl Opened {
     }
 }
 
-/// Performs the handshake, and answers the client. A peer that is refused has not been told of it yet. `deflate` allows compressed
-/// messages if the client offers them. With `wants_handshake` the request is kept for the application's events. `clients` finds the client that the page
+/// Performs the handshake, and answers the client. A peer that is refused has not been told of it yet. With `wants_handshake` the request is kept for the application's events. `clients` finds the client that the page
 /// asks for, if it does.
 pub async fn upgrade(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     clients: &impl ClientRegistry,
-    rules: &Rules,
+    rules: Rules<'_>,
     token_verifier: &TokenVerifier,
-    deflate: bool,
     wants_handshake: bool,
     newcomer: &mut impl Newcomer,
 ) -> Result<Opened, Refusal> {
-    let request = request::read(socket, &mut Vec::new(), rules.max_request_bytes).await?;
-    let mut opened =
-        open(socket, request, clients, rules, token_verifier, deflate, wants_handshake, newcomer).await?;
+    let request = request::read(socket, &mut Vec::new(), rules.server.max_request_bytes).await?;
+    let mut opened = open(socket, request, clients, rules, token_verifier, wants_handshake, newcomer).await?;
     opened.say(socket).await?;
     Ok(opened)
 }
 
 /// Performs the handshake as [`upgrade`] does, once the request was read, but leaves the answer to the caller.
-#[expect(clippy::too_many_arguments, reason = "a handshake depends on all of them")]
 pub(super) async fn open(
     socket: &mut (impl AsyncWrite + Unpin),
     request: UpgradeRequest,
     clients: &impl ClientRegistry,
-    rules: &Rules,
+    rules: Rules<'_>,
     token_verifier: &TokenVerifier,
-    deflate: bool,
     wants_handshake: bool,
     newcomer: &mut impl Newcomer,
 ) -> Result<Opened, Refusal> {
@@ -97,7 +92,7 @@ pub(super) async fn open(
     ambiguity::check(&request)?;
     rules.check(&request)?;
     let full = newcomer.admit(&request)?;
-    let protocol = subprotocol::choose(&request, &rules.subprotocols);
+    let protocol = subprotocol::choose(&request, &rules.listener.subprotocols);
     let is_gateway2 = protocol.as_ref().is_some_and(|protocol| protocol == SUBPROTOCOL_2);
     if let Some(protocol) = protocol {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
@@ -110,7 +105,7 @@ pub(super) async fn open(
             }
             introduced => introduced?,
         };
-    let deflate = if deflate { deflate_answer(request.headers()) } else { None };
+    let deflate = if rules.server.deflate { deflate_answer(request.headers()) } else { None };
     if let Some(answer) = deflate {
         response.headers_mut().insert("Sec-WebSocket-Extensions", HeaderValue::from_static(answer));
     }

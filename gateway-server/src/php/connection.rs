@@ -102,7 +102,7 @@ impl Connection<'_> {
 
     async fn resume(&self, state: StateAtRest, descriptors: Vec<OwnedFd>) -> Option<AtRest> {
         let &Self { origin: &Origin { peer, .. }, backend, settings, done, slot, presence } = self;
-        let timeout = settings.handshake_timeout;
+        let timeout = settings.server.handshake_timeout;
         let mut descriptors = descriptors.into_iter();
         let mut socket = || Incoming::again(descriptors.next()?).ok();
         if !state.is_young() {
@@ -149,7 +149,7 @@ impl Connection<'_> {
 
     async fn welcome(&self, socket: Incoming) -> Option<AtRest> {
         let &Self { origin: &Origin { peer, .. }, backend, settings, .. } = self;
-        let timeout = settings.handshake_timeout;
+        let timeout = settings.server.handshake_timeout;
         let (socket, is_tls): (Box<dyn Stream>, _) = match (socket, &settings.certificate) {
             (Incoming::Tcp(socket), Some(certificate)) => {
                 let mut first_byte = [0];

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::stream::ConnectionSlots;
+use crate::config::Settings;
 use crate::net::Permits;
 use crate::net::tls::Certificate;
 use crate::telemetry::ConnectionCounter;
@@ -16,11 +17,12 @@ pub fn connection_slots(most: usize) -> Arc<ConnectionSlots> {
     Permits::new(most, most / 4, STALLED)
 }
 
-/// Settings of the register port that may change while the server runs.
+/// What the register ports go by: the settings, and beside them what is made for these ports. A reload makes new ones, which count
+/// for connections from then on.
 #[derive(Clone, Debug)]
 pub struct RegisterPortSettings {
-    /// Time that a peer has for each step of its login: TLS, the first byte, the first words. It is never zero.
-    pub handshake_timeout: Duration,
+    /// The settings of the server.
+    pub server: Arc<Settings>,
     /// The slots of all PHP connections, on all register ports together.
     pub slots: Arc<ConnectionSlots>,
     /// Counts the PHP connections that came and that are there.

@@ -3,15 +3,13 @@
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
-use gateway_wire::token::{MIN_SECRET, TokenKey};
+use gateway_wire::token::MIN_SECRET;
 use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::admin::Watched;
-use crate::cluster::ClusterSettings;
-use crate::config::{EventHandlers, Listener, Outage, Routing, Settings};
-use crate::events::{EventMode, RoutingPolicy};
-use crate::listener::{Admission, HandshakeGate, ListenerSettings, Rules, TokenVerifier, TrustedProxies};
+use crate::config::{Listener, Settings};
+use crate::listener::{Admission, HandshakeGate, ListenerSettings, TokenVerifier};
 use crate::net::tls::Certificates;
 use crate::php::{self, RegisterPortSettings};
 use crate::shard::{ClientProofs, ResumeSecrets, ShardSettings};
@@ -21,51 +19,6 @@ use crate::telemetry::ConnectionCounter;
 pub(crate) fn certificates(settings: &Settings) -> anyhow::Result<Certificates> {
     let listeners: Vec<_> = settings.listeners.iter().map(|listener| listener.tls()).collect();
     Certificates::load(&listeners, settings.register_tls().as_ref())
-}
-
-/// For the cluster, if this is one node of several.
-pub(crate) fn cluster(settings: &Settings) -> Option<ClusterSettings> {
-    if settings.cluster_nats.is_empty() {
-        return None;
-    }
-    Some(ClusterSettings {
-        nats: settings.cluster_nats.clone(),
-        name: settings.cluster_name.clone(),
-        credentials: settings.cluster_credentials.clone(),
-        authorities: settings.cluster_tls_ca.clone(),
-        certificate: settings.cluster_tls_certificate.clone().zip(settings.cluster_tls_key.clone()),
-        buffer: settings.cluster_buffer_bytes,
-        is_buffered: settings.cluster_outage == Outage::Buffer,
-        timeout: settings.cluster_timeout,
-    })
-}
-
-pub(crate) fn event_mode(settings: &Settings) -> EventMode {
-    match settings.events {
-        EventHandlers::BuiltIn => EventMode::BuiltIn,
-        EventHandlers::Workers => EventMode::Workers,
-        EventHandlers::Auto => EventMode::Auto,
-    }
-}
-
-pub(crate) fn routing_policy(settings: &Settings) -> RoutingPolicy {
-    match settings.router {
-        Routing::LeastClients => RoutingPolicy::LeastClients,
-        Routing::ClientAddress => RoutingPolicy::ClientAddress,
-        Routing::Random => RoutingPolicy::Random,
-    }
-}
-
-/// Makes the token verifier for these settings. It inherits the replay cache of the verifier before it, so that a token that was
-/// used once stays used.
-pub(crate) fn token_verifier(settings: &Settings, before: &TokenVerifier) -> Arc<TokenVerifier> {
-    let key = match (settings.token_key.as_bytes(), settings.secret_key.as_bytes()) {
-        ([], []) => None,
-        // A secret that is too short gives no key: the start has warned of it, and the error for each token says so.
-        ([], secret) => TokenKey::derived(secret).ok(),
-        (key, _) => Some(TokenKey::new(key)),
-    };
-    Arc::new(before.with(key, settings.require_token, settings.max_groups(), settings.max_session_bytes))
 }
 
 /// Warns of secrets that can be guessed. Every page sees its token, and if a short secret signed it, the page can find the secret
@@ -143,32 +96,18 @@ impl ComponentSettings {
     /// Gives the settings of the listener with this number.
     pub(crate) fn listener(
         &self,
-        settings: &Settings,
+        settings: &Arc<Settings>,
         index: usize,
         token_verifier: &Arc<TokenVerifier>,
     ) -> Arc<ListenerSettings> {
-        let listener = &settings.listeners[index];
         Arc::new(ListenerSettings {
-            protocol: listener.protocol,
+            server: Arc::clone(settings),
             // The number fits, as the settings' check bounds the number of listeners.
             index: index as u8,
             certificate: self.certificates.of_listener(index),
-            handshake_timeout: settings.handshake_timeout,
-            max_handshakes: settings.max_handshakes,
-            deflate: settings.deflate,
-            rules: Rules {
-                origins: listener.origins.clone(),
-                paths: listener.paths.clone(),
-                hosts: listener.hosts.clone(),
-                subprotocols: listener.subprotocols.clone(),
-                max_request_bytes: settings.max_request_bytes,
-            },
             token_verifier: Arc::clone(token_verifier),
-            handshakes_per_second: settings.handshakes_per_second,
             admission: Arc::clone(&self.admission),
             gate: Arc::clone(&self.gate),
-            proxy_protocol: listener.proxy_protocol,
-            trusted_proxies: Arc::new(TrustedProxies::new(settings.trusted_proxies.clone())),
             counter: Arc::clone(&self.counters[index]),
         })
     }
@@ -203,9 +142,9 @@ impl ComponentSettings {
         ShardSettings::new(settings, self.shards, ports, self.node, proofs, secrets)
     }
 
-    pub(crate) fn register_port(&self, settings: &Settings) -> RegisterPortSettings {
+    pub(crate) fn register_port(&self, settings: &Arc<Settings>) -> RegisterPortSettings {
         RegisterPortSettings {
-            handshake_timeout: settings.handshake_timeout,
+            server: Arc::clone(settings),
             slots: Arc::clone(&self.register_slots),
             counter: Arc::clone(&self.register_counter),
             certificate: self.certificates.of_register(),

@@ -1,15 +1,13 @@
 //! The store of messages for users who are not there.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tracing::{info, warn};
 
-use super::notices::wanted;
 use crate::config::Settings;
 use crate::inbox::bounds::Bounds;
 use crate::inbox::jetstream::{JetStreamSettings, JetStreamStore, LateStore, OpenError};
@@ -23,18 +21,22 @@ use crate::service::{Gateway, HubPost};
 /// Makes what the store is asked by, if the settings name one. Its thread is started later.
 pub(super) fn handle(settings: &Settings) -> Option<WriterHandle> {
     settings.store.as_ref().map(|_| {
-        let watches = wanted(settings).undelivered_after.is_some();
+        let watches = WantedNotices::of(settings).undelivered_after.is_some();
         WriterHandle::new(WriterSettings { watches, ..WriterSettings::default() })
     })
 }
 
 /// Starts the thread of the store. The store is opened at once, unless another process may have it still.
-pub(super) fn start(settings: &Settings, gateway: &Gateway, is_free: bool) -> anyhow::Result<Option<Writer>> {
+pub(super) fn start(
+    settings: &Arc<Settings>,
+    gateway: &Gateway,
+    is_free: bool,
+) -> anyhow::Result<Option<Writer>> {
     let (Some(path), Some(handle)) = (&settings.store, gateway.inbox()) else { return Ok(None) };
     if settings.has_jetstream() {
         return start_jetstream(settings, gateway, handle).map(Some);
     }
-    let mut open = opener(path.clone(), settings.store_bytes as u64, wanted(settings));
+    let mut open = opener(path, settings);
     let store = is_free.then(&mut open).transpose().map_err(anyhow::Error::msg)?;
     let post = Box::new(HubPost::new(Arc::clone(gateway.hub())));
     let writer = Writer::start(handle.clone(), store, open, post).context("the thread of the store")?;
@@ -43,19 +45,14 @@ pub(super) fn start(settings: &Settings, gateway: &Gateway, is_free: bool) -> an
 }
 
 /// Starts the thread of the store of a cluster. Another process may have it open too.
-fn start_jetstream(settings: &Settings, gateway: &Gateway, handle: &WriterHandle) -> anyhow::Result<Writer> {
-    let jetstream = JetStreamSettings {
-        nats: settings.cluster_nats.clone(),
-        credentials: settings.cluster_credentials.clone(),
-        authorities: settings.cluster_tls_ca.clone(),
-        certificate: settings.cluster_tls_certificate.clone().zip(settings.cluster_tls_key.clone()),
-        cluster: settings.cluster_name.clone(),
-        secret: Bytes::copy_from_slice(settings.secret_key.as_bytes()),
-        replicas: usize::from(settings.store_replicas),
-        client: format!("gateway-server {} inbox", gateway.node()),
-        notices: wanted(settings),
-    };
-    let bounds = Bounds { store_bytes: settings.store_bytes as u64, ..Bounds::default() };
+fn start_jetstream(
+    settings: &Arc<Settings>,
+    gateway: &Gateway,
+    handle: &WriterHandle,
+) -> anyhow::Result<Writer> {
+    let client = format!("gateway-server {} inbox", gateway.node());
+    let jetstream = JetStreamSettings { server: Arc::clone(settings), client };
+    let bounds = Bounds::of(settings);
     let (runtime, waker) = (Handle::current(), handle.clone());
     let open = move || JetStreamStore::open(&jetstream, bounds, &runtime, Box::new(waker.waker()));
     let store = match block_in_place(&open) {
@@ -88,10 +85,10 @@ fn start_jetstream(settings: &Settings, gateway: &Gateway, handle: &WriterHandle
     Writer::start(handle.clone(), Some(first), again, post).context("the thread of the store")
 }
 
-fn opener(path: PathBuf, store_bytes: u64, wanted: WantedNotices) -> Opener {
+fn opener(path: &Path, settings: &Settings) -> Opener {
+    let (path, bounds, wanted) = (path.to_owned(), Bounds::of(settings), WantedNotices::of(settings));
     Box::new(move || {
-        let store = SqliteStore::open(&path, Bounds { store_bytes, ..Bounds::default() });
-        let mut store = store.map_err(|error| error.to_string())?;
+        let mut store = SqliteStore::open(&path, bounds).map_err(|error| error.to_string())?;
         store.want_notices(wanted).map_err(|error| error.to_string())?;
         Ok(Box::new(store) as Box<dyn Store>)
     })

@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::hub::Hub;
 use crate::listener::{ListenerSettings, TokenVerifier};
 use crate::php::{Backend, RegisterPortSettings};
-use crate::server::component_settings::{self, ComponentSettings};
+use crate::server::component_settings::ComponentSettings;
 use crate::telemetry::logs::Logs;
 
 /// The handles by which new settings reach the server's components.
@@ -63,9 +63,9 @@ impl LiveServer {
         Arc::clone(&self.token_verifier.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn renew_token_verifier(&self, settings: &Settings) -> Arc<TokenVerifier> {
+    fn renew_token_verifier(&self, settings: &Arc<Settings>) -> Arc<TokenVerifier> {
         let mut token_verifier = self.token_verifier.lock().unwrap_or_else(PoisonError::into_inner);
-        *token_verifier = component_settings::token_verifier(settings, &token_verifier);
+        *token_verifier = Arc::new(token_verifier.with(settings));
         Arc::clone(&token_verifier)
     }
 

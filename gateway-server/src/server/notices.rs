@@ -7,19 +7,11 @@ use crate::inbox::notices::WantedNotices;
 use crate::net::WebhookKey;
 use crate::php::Backend;
 use crate::service::{NoticeTeller, Told};
-use crate::system::ages::millis;
 use crate::webhook::Webhook;
-
-/// Which notices the store keeps for PHP.
-pub(super) fn wanted(settings: &Settings) -> WantedNotices {
-    let after = settings.undelivered_seconds;
-    let undelivered_after = (!after.is_zero()).then(|| millis(after));
-    WantedNotices { receipts: settings.receipts, undelivered_after }
-}
 
 /// Makes what tells PHP what has become of messages in the store, if the settings want that.
 pub(super) fn teller(settings: &Settings, backend: &Backend) -> anyhow::Result<Option<NoticeTeller>> {
-    let Some(inbox) = backend.gateway.inbox().filter(|_| !wanted(settings).is_none()) else {
+    let Some(inbox) = backend.gateway.inbox().filter(|_| !WantedNotices::of(settings).is_none()) else {
         return Ok(None);
     };
     let told = match &settings.webhook_url {

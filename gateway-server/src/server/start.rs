@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::component_settings::{self, ComponentSettings};
+use super::component_settings::ComponentSettings;
 use super::inbox;
 use super::keys::Keys;
 use super::ports::Ports;
@@ -41,8 +41,8 @@ pub(super) fn start(
     let (proofs, secrets) = (ClientProofs::new(keys.proofs), ResumeSecrets::new(keys.secrets));
     let components =
         ComponentSettings::new(settings, shards, &ports.clients, node, proofs, secrets, certificates)?;
-    let cluster = component_settings::cluster(settings)
-        .map(|cluster| Arc::new(Cluster::new(cluster, settings.secret_key.as_bytes(), node, keys.instance)));
+    let cluster =
+        settings.is_clustered().then(|| Arc::new(Cluster::new(Arc::clone(settings), node, keys.instance)));
     let (hub, backend) = start_backend(settings, &components, node, keys, cluster.clone())?;
     Ok(Started { components, cluster, hub, backend })
 }
@@ -55,8 +55,7 @@ fn start_backend(
     keys: &Keys,
     cluster: Option<Arc<Cluster>>,
 ) -> anyhow::Result<(Arc<Hub>, Arc<Backend>)> {
-    let router = Router::new(component_settings::event_mode(settings), settings.worker_buffer_bytes);
-    let workers = Arc::new(router.with_policy(component_settings::routing_policy(settings)));
+    let workers = Arc::new(Router::new(settings));
     let names = cluster.as_ref().map(|cluster| cluster.names());
     let sinks = Box::new(EventForwarders(Arc::clone(&workers)));
     let inbox = inbox::handle(settings);

@@ -21,6 +21,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::handshake::server::Request;
 
+use crate::parts;
+
 const LIMIT: usize = 300;
 /// The limit for compressed messages. It is larger because short ones are only stored, not compressed.
 const INFLATED_LIMIT: usize = 256 << 10;
@@ -309,14 +311,14 @@ fn handshake() {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else {
         panic!("a runtime needs no more than a thread");
     };
+    let settings = parts::settings("deflate = true");
     let shaken = |pieces: Vec<&[u8]>| {
         let mut socket = Socket { pieces, written: Vec::new() };
         let result = runtime.block_on(upgrade(
             &mut socket,
             &OneClient::new(),
-            &Rules::default(),
+            Rules::of(&settings, 0),
             &TokenVerifier::open(),
-            true,
             true,
             &mut Anybody,
         ));
@@ -368,17 +370,16 @@ fn handshake_with_token() -> anyhow::Result<()> {
             ),
         ),
     ];
-    let token_verifier = TokenVerifier::open().with(Some(key), true, 10, 1000);
+    let settings = parts::settings("token_key = \"a key\"\nrequire_token = true");
+    let token_verifier = TokenVerifier::open().with(&settings);
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     fuzz("handshake with token", &corpus, |input, rng| {
         let mut socket = Socket { pieces: rng.pieces(input), written: Vec::new() };
-        let rules = Rules::default();
         let opened = runtime.block_on(upgrade(
             &mut socket,
             &client,
-            &rules,
+            Rules::of(&settings, 0),
             &token_verifier,
-            false,
             false,
             &mut Anybody,
         ));

@@ -3,10 +3,9 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
-use std::time::Duration;
 
 use gateway_server::config::Settings;
-use gateway_server::events::{EventForwarders, EventMode, Router};
+use gateway_server::events::{EventForwarders, Router};
 use gateway_server::hub::Hub;
 use gateway_server::php::bridge::Bridge;
 use gateway_server::php::gatewayworker::GatewayWorker;
@@ -21,7 +20,7 @@ use gateway_server::system::Secret;
 pub(crate) const NODE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238);
 
 pub(crate) fn router() -> Arc<Router> {
-    Arc::new(Router::new(EventMode::Auto, 1 << 20))
+    Arc::new(Router::new(&Settings::default()))
 }
 
 /// Settings by which a client may hold little, and none is closed by the clock, as a file has them.
@@ -70,7 +69,7 @@ pub(crate) fn backend(hub: &Arc<Hub>, router: Arc<Router>) -> Arc<Backend> {
 
 pub(crate) fn register_port_settings() -> RegisterPortSettings {
     RegisterPortSettings {
-        handshake_timeout: Duration::from_secs(60),
+        server: settings(""),
         counter: Arc::default(),
         slots: connection_slots(100),
         certificate: None,

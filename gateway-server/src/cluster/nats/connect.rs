@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::credentials::Credentials;
 use super::protocol::{Info, Malformed, Op, decode};
 use crate::cluster::broker::Connection;
+use crate::config::Settings;
 use crate::net::{NatsAddress, tls};
 use crate::system::files::Reads;
 
@@ -30,6 +31,18 @@ pub(in crate::cluster) struct Options {
     pub(in crate::cluster) authorities: Option<PathBuf>,
     /// The files of this node's certificate and key.
     pub(in crate::cluster) certificate: Option<(PathBuf, PathBuf)>,
+}
+
+impl Options {
+    /// The options that the settings give, under this name.
+    pub(in crate::cluster) fn of(settings: &Settings, name: String) -> Self {
+        Self {
+            name,
+            credentials: settings.cluster_credentials.clone(),
+            authorities: settings.cluster_tls_ca.clone(),
+            certificate: settings.cluster_certificate(),
+        }
+    }
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

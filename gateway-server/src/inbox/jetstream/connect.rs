@@ -1,14 +1,12 @@
 //! The connection of a store to NATS.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event};
-use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::inbox::notices::WantedNotices;
+use crate::config::Settings;
 use crate::net::{NatsAddress, tls};
 use crate::system::files::{self, Reads};
 
@@ -23,33 +21,19 @@ const MAX_CREDENTIALS: u64 = 64 << 10;
 /// The answers and news that wait in memory at most, each in the queue of whoever asked.
 const QUEUE: usize = 1024;
 
-/// What a store of a cluster needs to know.
+/// What a store of a cluster goes by.
 #[derive(Clone, Debug)]
 pub struct JetStreamSettings {
-    /// The addresses of the NATS servers, at least one. They are tried in turn until one can be reached.
-    pub nats: Vec<NatsAddress>,
-    /// The file of NATS credentials. `None` when the servers do not ask for it.
-    pub credentials: Option<PathBuf>,
-    /// The file of certificate authorities that the servers' certificates need, or `None` for those that the system trusts.
-    pub authorities: Option<PathBuf>,
-    /// The files of this node's certificate and key for TLS, or `None` when the servers do not ask for it.
-    pub certificate: Option<(PathBuf, PathBuf)>,
-    /// The cluster's name, of which that of the stream is made.
-    pub cluster: String,
-    /// The cluster's secret, of which the keys of names and of what is kept are made.
-    pub secret: Bytes,
-    /// The servers of NATS that keep each message.
-    pub replicas: usize,
+    /// The settings of the server, which name a cluster. They do not change for as long as the store is open.
+    pub server: Arc<Settings>,
     /// The name under which NATS' monitoring lists the connection.
     pub client: String,
-    /// What PHP is told of messages.
-    pub notices: WantedNotices,
 }
 
 /// Connects, and logs in. The connection is made again by itself when it breaks; `is_back` is told of that.
 pub(super) async fn connect(settings: &JetStreamSettings, is_back: Arc<Notify>) -> Result<Client, String> {
     static READS: Reads = Reads::new();
-    let read = settings.clone();
+    let read = Arc::clone(&settings.server);
     // Files that the settings name may hang, and nothing else must hang with them.
     let mut options = READS.run(move || options(&read)).await.map_err(|failed| failed.to_string())??;
     options = options
@@ -70,7 +54,7 @@ pub(super) async fn connect(settings: &JetStreamSettings, is_back: Arc<Notify>) 
             tracing::debug!(%event, "the store's connection to NATS");
             std::future::ready(())
         });
-    let addresses: Vec<_> = settings.nats.iter().map(NatsAddress::to_string).collect();
+    let addresses: Vec<_> = settings.server.cluster_nats.iter().map(NatsAddress::to_string).collect();
     let connected = tokio::time::timeout(PATIENCE * 2, options.connect(addresses.clone())).await;
     let why = match connected {
         Ok(Ok(client)) => return Ok(client),
@@ -81,21 +65,24 @@ pub(super) async fn connect(settings: &JetStreamSettings, is_back: Arc<Notify>) 
     Err(format!("NATS cannot be reached at {}: {why}", addresses.join(", ")))
 }
 
-fn options(settings: &JetStreamSettings) -> Result<ConnectOptions, String> {
+fn options(settings: &Settings) -> Result<ConnectOptions, String> {
     let mut options = ConnectOptions::new();
-    if let Some(path) = &settings.credentials {
+    if let Some(path) = &settings.cluster_credentials {
         let about = |reason: String| format!("{}: {reason}", path.display());
         let text = files::read_text(path, MAX_CREDENTIALS).map_err(|error| about(error.to_string()))?;
         options = options.credentials(&text).map_err(|error| about(error.to_string()))?;
     }
     // All addresses have the same login; that is checked with the settings.
-    let login =
-        settings.nats.iter().find_map(|address| Some((address.user.clone()?, address.password.clone())));
+    let login = settings
+        .cluster_nats
+        .iter()
+        .find_map(|address| Some((address.user.clone()?, address.password.clone())));
     match login {
         Some((user, Some(password))) => options = options.user_and_password(user, password),
         Some((token, None)) => options = options.token(token),
         None => {}
     }
-    let certificate = settings.certificate.as_ref();
-    Ok(options.tls_client_config(tls::client_config(settings.authorities.as_deref(), certificate)?))
+    let certificate = settings.cluster_certificate();
+    Ok(options
+        .tls_client_config(tls::client_config(settings.cluster_tls_ca.as_deref(), certificate.as_ref())?))
 }

@@ -121,10 +121,13 @@ async fn open(
             info.max_payload
         )));
     }
-    let api = Api::new(client, format!("gateway_inbox_{}", settings.cluster));
-    let stream_settings =
-        StreamSettings { replicas: settings.replicas, bounds, has_ttl: number >= TTL_SINCE };
-    let names = Names::new(&settings.secret, &settings.cluster);
+    let api = Api::new(client, format!("gateway_inbox_{}", settings.server.cluster_name));
+    let stream_settings = StreamSettings {
+        replicas: settings.server.store_replicas.into(),
+        bounds,
+        has_ttl: number >= TTL_SINCE,
+    };
+    let names = Names::new(settings.server.secret_key.as_bytes(), &settings.server.cluster_name);
     api.account().await.map_err(|error| if error.is_off() { off(&error) } else { reason(&error) })?;
     let state = ensure(&api, &names, stream_settings).await.map_err(|error| reason(&error))?;
     let shared = Arc::new(Shared::new(api, names, stream_settings, &state, settings));

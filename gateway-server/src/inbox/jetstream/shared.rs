@@ -63,7 +63,7 @@ impl Shared {
             used: AtomicU64::new(state.bytes),
             is_changed: true.into(),
             totals: Mutex::default(),
-            wanted: of_node.notices,
+            wanted: WantedNotices::of(&of_node.server),
             notices_from: 1.into(),
             watches_from: 1.into(),
             node: Bytes::copy_from_slice(of_node.client.as_bytes()),

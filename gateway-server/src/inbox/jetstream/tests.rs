@@ -11,14 +11,16 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 
 use super::{JetStreamSettings, JetStreamStore, LateStore, OpenError};
+use crate::config::Settings;
 use crate::inbox::bounds::{Bounds, DEFAULT_TTL, DEVICE_LIFE, MESSAGE_BYTES};
 use crate::inbox::conformance::{UID, invented, message, signed};
 use crate::inbox::delivery::{Content, Post, Sending};
 use crate::inbox::model::{Device, Millis, NewDevice, NewMessage, PageRequest, UidInbox, WaitingPage};
-use crate::inbox::notices::{Fact, WantedNotices};
+use crate::inbox::notices::Fact;
 use crate::inbox::store::{Arrival, News, Operation, Outcome, Refusal, Store as _, StoreError};
 use crate::inbox::worker::Opener;
 use crate::inbox::writer::{Writer, WriterHandle, WriterSettings};
+use crate::system::Secret;
 use crate::system::ages::millis;
 use crate::telemetry::clock;
 
@@ -90,17 +92,13 @@ impl Nats {
     }
 
     fn settings(&self) -> JetStreamSettings {
-        JetStreamSettings {
-            nats: vec![format!("nats://127.0.0.1:{}", self.port).parse().unwrap()],
-            credentials: None,
-            authorities: None,
-            certificate: None,
-            cluster: "test".to_owned(),
-            secret: Bytes::from_static(b"secret"),
-            replicas: 1,
-            client: "test".to_owned(),
-            notices: WantedNotices::default(),
-        }
+        let server = Settings {
+            cluster_nats: vec![format!("nats://127.0.0.1:{}", self.port).parse().unwrap()],
+            cluster_name: "test".to_owned(),
+            secret_key: Secret::new("secret"),
+            ..Settings::default()
+        };
+        JetStreamSettings { server: server.into(), client: "test".to_owned() }
     }
 }
 
@@ -128,8 +126,7 @@ fn runtime() -> Arc<Runtime> {
     Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap())
 }
 
-/// All notices, those of late messages after an hour.
-const ALL_NOTICES: WantedNotices = WantedNotices { receipts: true, undelivered_after: Some(HOUR) };
+/// When notices of late messages come, if a test wants them.
 const HOUR: Millis = 3_600_000;
 
 impl Bench {
@@ -139,7 +136,10 @@ impl Bench {
 
     /// A node of this name that wants all notices.
     fn noting(nats: &Nats, name: &str) -> Self {
-        let settings = JetStreamSettings { client: name.to_owned(), notices: ALL_NOTICES, ..nats.settings() };
+        let server = Arc::unwrap_or_clone(nats.settings().server);
+        let undelivered_seconds = Duration::from_millis(HOUR);
+        let server = Settings { receipts: true, undelivered_seconds, ..server };
+        let settings = JetStreamSettings { server: server.into(), client: name.to_owned() };
         Self::of_node(&settings, Bounds::default())
     }
 

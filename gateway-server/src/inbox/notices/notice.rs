@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::config::Settings;
 use crate::inbox::model::{Device, Millis};
+use crate::system::ages::millis;
 
 /// The notices that are told together at most.
 pub const BATCH: usize = 500;
@@ -19,6 +21,13 @@ pub struct WantedNotices {
 }
 
 impl WantedNotices {
+    /// Gives the notices that the settings want.
+    pub fn of(settings: &Settings) -> Self {
+        let after = settings.undelivered_seconds;
+        let undelivered_after = (!after.is_zero()).then(|| millis(after));
+        Self { receipts: settings.receipts, undelivered_after }
+    }
+
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }

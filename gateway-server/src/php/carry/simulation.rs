@@ -24,7 +24,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::at_rest::{PhpAtRest, rest};
 use super::attendance::Attendance;
-use crate::events::{EventForwarders, EventMode, Router};
+use crate::config::Settings;
+use crate::events::{EventForwarders, Router};
 use crate::hub::Hub;
 use crate::php::backend::Backend;
 use crate::php::bridge::Bridge;
@@ -78,7 +79,7 @@ struct Process {
 
 fn settings_of_port() -> RegisterPortSettings {
     RegisterPortSettings {
-        handshake_timeout: PATIENCE,
+        server: Settings { handshake_timeout: PATIENCE, ..Settings::default() }.into(),
         slots: connection_slots(1000),
         counter: Arc::default(),
         certificate: None,
@@ -92,7 +93,7 @@ fn backend(gateway: &Arc<Gateway>, instance: u64) -> Arc<Backend> {
         gateway: Arc::clone(gateway),
         bridge: Bridge::new(Arc::clone(&logins), instance),
         gatewayworker: GatewayWorker::new(logins, NODE),
-        workers: Arc::new(Router::new(EventMode::Auto, 64 << 20)),
+        workers: Arc::new(Router::new(&Settings { worker_buffer_bytes: 64 << 20, ..Settings::default() })),
         budget: MemoryBudget::new(64 << 20),
         attendance: Attendance::default(),
     })

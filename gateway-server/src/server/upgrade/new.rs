@@ -25,7 +25,6 @@ use crate::hub::FrozenHub;
 use crate::lifecycle::stop::StopSignals;
 use crate::listener::UsedTokens;
 use crate::php::PhpAtRest;
-use crate::server::component_settings;
 use crate::server::keys::Keys;
 use crate::server::live::LiveServer;
 use crate::server::ports::Ports;
@@ -223,7 +222,7 @@ impl<S: Start> Taker for Taking<'_, S> {
         let wanted = checks::Wanted {
             shards: Some(u32::from(settings.shards)).filter(|shards| *shards > 0),
             node: settings.node.map(|node| node.to_string()),
-            cluster: component_settings::cluster(settings).map(|cluster| cluster.name),
+            cluster: settings.is_clustered().then(|| settings.cluster_name.clone()),
             listeners: listed(settings),
         };
         self.shards = checks::settings(offer, &wanted).map_err(in_words)? as usize;
@@ -321,14 +320,12 @@ impl<S: Start> Taker for Taking<'_, S> {
 impl<S: Start> Taking<'_, S> {
     /// Connects to the other nodes of the cluster, while the old process serves. If it cannot reach them either, this is left for later.
     fn connect(&mut self, offer: &Offer) -> Result<(), String> {
-        let (Some(cluster), Some(offered)) = (component_settings::cluster(self.settings), &offer.cluster)
-        else {
+        let Some(offered) = offer.cluster.as_ref().filter(|_| self.settings.is_clustered()) else {
             return Ok(());
         };
         let node =
             offer.node.parse().map_err(|_| format!("the old server has no address: {}", offer.node))?;
-        let secret = self.settings.secret_key.as_bytes();
-        match Handle::current().block_on(EarlyLink::connect(&cluster, secret, node)) {
+        match Handle::current().block_on(EarlyLink::connect(self.settings, node)) {
             Ok(link) => {
                 self.early_link = Some(link);
                 Ok(())
