@@ -17,6 +17,8 @@ mod row;
 mod secret;
 mod source;
 mod table;
+#[cfg(test)]
+mod table_tests;
 mod texts;
 mod wanted;
 

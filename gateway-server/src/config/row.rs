@@ -89,6 +89,16 @@ pub(super) fn help(comment: &str, listener_settings: &[&str]) -> String {
     comment.trim().replace("{LISTENER_SETTINGS}", &names)
 }
 
+/// The same of the Chinese text.
+#[cfg(test)]
+pub(super) fn help_in_chinese(text: &str, listener_settings: &[&str]) -> String {
+    let names = match listener_settings {
+        [first @ .., last] => format!("{} 和 {last}", first.join("、")),
+        [] => String::new(),
+    };
+    text.replace("{LISTENER_SETTINGS}", &names)
+}
+
 /// The names of the settings that differ between two readings of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Differences {
@@ -119,10 +129,11 @@ impl Differences {
 ///
 /// ```text
 /// /// What it means.
+/// #[chinese = "The same in Chinese."]
 /// name: Kind<Type>(its range, or what --help calls the value) = default, "VARIABLE", when a new value counts;
 /// ```
 ///
-/// They stand in groups, `global` or `listener`, in the order of `--help` and of the reference. Each becomes
+/// What no flag takes has no Chinese, as the row of the file that may hold it speaks of it. The rows stand in groups, `global` or `listener`, in the order of `--help` and of the reference. Each becomes
 /// - a field of `RawConfig`: what one source says, if it says something;
 /// - a field of `Settings`, or of `Listener` and `RawListener`: what counts;
 /// - a [`Row`], of which flags, variables, messages and documents are made;
@@ -131,10 +142,12 @@ macro_rules! settings {
     ($(
         global { $(
             $(#[doc = $g_text:literal])+
+            $(#[chinese = $g_chinese:literal])?
             $g:ident: $g_kind:ident $(<$g_of:ty>)? ($($g_arg:expr),*) = $g_default:expr, $g_variable:literal, $g_effect:expr;
         )* }
         $(listener { $(
             $(#[doc = $l_text:literal])+
+            $(#[chinese = $l_chinese:literal])?
             $l:ident: $l_kind:ident $(<$l_of:ty>)? ($($l_arg:expr),*) = $l_default:expr, $l_variable:literal, $l_effect:expr;
         )* })?
     )*) => {
@@ -206,6 +219,16 @@ macro_rules! settings {
                     $l_effect,
                 ),)*)?
             )*]
+        }
+
+        /// What the settings are in Chinese, for the reference alone, by their names.
+        #[cfg(test)]
+        pub(super) fn in_chinese() -> std::collections::BTreeMap<&'static str, String> {
+            use super::row::help_in_chinese;
+            [$(
+                $($((stringify!($g), help_in_chinese($g_chinese, LISTENER_SETTINGS)),)?)*
+                $($($((stringify!($l), help_in_chinese($l_chinese, LISTENER_SETTINGS)),)?)*)?
+            )*].into()
         }
 
         impl RawConfig {

@@ -1,4 +1,4 @@
-//! The settings of each component, made from the settings of the whole server.
+//! What each component has beside the settings, made for it when the server starts.
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;

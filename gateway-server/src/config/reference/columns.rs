@@ -21,14 +21,6 @@ pub(super) fn line(row: &Row, [default, text, effect]: [&str; 3]) -> String {
     )
 }
 
-/// Gives the name of the setting in a line of the table, and the text that says what it is.
-pub(super) fn name_and_text(line: &str) -> Option<(&str, String)> {
-    let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
-    let (rest, _effect) = rest.strip_suffix(" |")?.rsplit_once(" | ")?;
-    let text = rest.splitn(4, " | ").nth(3)?;
-    Some((name, text.trim().replace("\\|", "|")))
-}
-
 /// When a new value of a setting counts, in words.
 pub(super) fn effect(rows: &[Row], row: &Row) -> &'static str {
     match row.effect {
