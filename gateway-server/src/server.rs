@@ -127,11 +127,12 @@ impl Server {
         let binary = InstalledBinary::of_this_process().context("the path of this program")?;
         let deadline = Deadline::start(settings.drain_seconds, settings.stop_timeout)?;
         let settings = Arc::new(settings);
+        let newest = watch::Sender::new(Arc::clone(&settings));
         let reloads = Reloads::new(source, Arc::clone(&settings))?;
         let certificates = component_settings::certificates(&settings)?;
         let watched_certificates = certificates.all();
         let start =
-            |ports: &Ports, keys: &Keys, shards| start::start(&settings, ports, certificates, keys, shards);
+            |ports: &Ports, keys: &Keys, shards| start::start(&newest, ports, certificates, keys, shards);
         let Beginning { started, ports, sockets, keys, mut taken } =
             match take_over(&settings, &mut stop_signals, start) {
                 Err(NotTaken::Alone(start, kept)) => {
@@ -193,7 +194,7 @@ impl Server {
             Arc::clone(&backend),
             components.watched(&settings),
             components.php_connections(),
-            settings.operations_token.clone(),
+            newest.subscribe(),
         );
         let operations = Arc::new(operations);
         let shards = Arc::clone(&hub);
@@ -206,13 +207,13 @@ impl Server {
         });
         background.spawn("the shards are not watched any more", watchdog::watch(Arc::clone(&hub)));
 
-        let relay_time = watch::Sender::new(settings.relay_seconds);
-        let relays = watch_relays(Arc::clone(&hub), operations.relays(), relay_time.subscribe());
+        let relays = watch_relays(Arc::clone(&hub), operations.relays(), newest.subscribe());
         background.spawn("the relays are not watched any more", relays);
 
         let token_verifier = Mutex::new(token_verifier);
         let live = LiveServer {
             logs,
+            settings: newest,
             hub,
             components,
             token_verifier,
@@ -220,7 +221,6 @@ impl Server {
             backend,
             register_ports,
             operations,
-            relay_time,
         };
         let continued = ContinuedHandshakes::new(
             Arc::clone(&live.backend.gateway),

@@ -31,8 +31,8 @@ pub use sampling::keep_history;
 pub use snapshot::Watched;
 pub use upgrade::{UpgradeRequest, Upgraded};
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Instant, SystemTime};
 
 use answer::Refusal;
@@ -40,8 +40,9 @@ use history::History;
 use hyper::StatusCode;
 use rest::RestWanted;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::config::Settings;
 use crate::hub::Hub;
 use crate::lifecycle::watchdog;
 use crate::php::Backend;
@@ -63,8 +64,8 @@ pub struct Operations {
     listeners: Vec<Watched>,
     /// The counter of PHP's connections.
     php: Arc<ConnectionCounter>,
-    /// The token that requests need. An empty one lets in programs of this machine only.
-    token: RwLock<Secret>,
+    /// The settings that count now.
+    settings: watch::Receiver<Arc<Settings>>,
     is_stopping: AtomicBool,
     /// Whether another process has taken over from this one, so that nothing can be answered here any more.
     is_replaced: AtomicBool,
@@ -90,7 +91,7 @@ impl Operations {
         backend: Arc<Backend>,
         listeners: Vec<Watched>,
         php: Arc<ConnectionCounter>,
-        token: Secret,
+        settings: watch::Receiver<Arc<Settings>>,
     ) -> (Self, mpsc::Receiver<UpgradeRequest>) {
         let (upgrades, requests) = upgrade::channel();
         let operations = Self {
@@ -98,7 +99,7 @@ impl Operations {
             backend,
             listeners,
             php,
-            token: RwLock::new(token),
+            settings,
             is_stopping: AtomicBool::new(false),
             is_replaced: AtomicBool::new(false),
             upgrades,
@@ -113,11 +114,6 @@ impl Operations {
             running_since: Instant::now(),
         };
         (operations, requests)
-    }
-
-    /// Sets the token for requests that come from now on.
-    pub fn set_token(&self, token: Secret) {
-        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
     /// The table of the relays, which is empty until somebody fills it.
@@ -164,7 +160,8 @@ impl Operations {
         Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shard_silent", message))
     }
 
+    /// The token that requests need. An empty one lets in programs of this machine only.
     fn token(&self) -> Secret {
-        self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.settings.borrow().operations_token.clone()
     }
 }

@@ -22,15 +22,15 @@ use crate::telemetry::abuse_log;
 pub struct ContinuedHandshakes {
     gateway: Arc<Gateway>,
     /// The settings of each listener, and its slots for these handshakes, which are as many as those for others.
-    listeners: Vec<(Settings, Arc<Permits<RateLimitKey>>)>,
+    listeners: Vec<(NewestSettings, Arc<Permits<RateLimitKey>>)>,
 }
 
 /// The newest settings of a listener.
-type Settings = watch::Receiver<Arc<ListenerSettings>>;
+type NewestSettings = watch::Receiver<Arc<ListenerSettings>>;
 
 impl ContinuedHandshakes {
-    pub fn new(gateway: Arc<Gateway>, settings: Vec<Settings>) -> Self {
-        let listener = |settings: Settings| {
+    pub fn new(gateway: Arc<Gateway>, settings: Vec<NewestSettings>) -> Self {
+        let listener = |settings: NewestSettings| {
             let slots = slots(&settings.borrow());
             (settings, slots)
         };

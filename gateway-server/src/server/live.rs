@@ -1,7 +1,6 @@
 //! Gives new settings to the running server.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::error;
@@ -17,6 +16,8 @@ use crate::telemetry::logs::Logs;
 /// The handles by which new settings reach the server's components.
 pub(crate) struct LiveServer {
     pub(crate) logs: Logs,
+    /// The settings that count now, for those who read them whenever they need one.
+    pub(crate) settings: watch::Sender<Arc<Settings>>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) components: ComponentSettings,
     /// The token verifier of the newest settings.
@@ -26,8 +27,6 @@ pub(crate) struct LiveServer {
     pub(crate) backend: Arc<Backend>,
     pub(crate) register_ports: watch::Sender<RegisterPortSettings>,
     pub(crate) operations: Arc<Operations>,
-    /// How long relays may last; zero is for ever.
-    pub(crate) relay_time: watch::Sender<Duration>,
 }
 
 impl LiveServer {
@@ -38,13 +37,11 @@ impl LiveServer {
         }
         // An error means that a shard has ended, which ends the server anyway.
         let _ = self.hub.configure(self.components.shard(settings)).await;
-        self.backend.gateway.set_max_session(settings.max_session_bytes);
+        self.settings.send_replace(Arc::clone(settings));
         self.backend.workers.set_limit(settings.worker_buffer_bytes);
         self.backend.budget.set_limit(settings.max_unfinished_bytes);
         self.hub.read_on().await;
         self.register_ports.send_replace(self.components.register_port(settings));
-        self.operations.set_token(settings.operations_token.clone());
-        self.relay_time.send_replace(settings.relay_seconds);
         let is_recounted =
             self.components.admission.set(settings.max_connections, settings.max_connections_per_address);
         let token_verifier = self.renew_token_verifier(settings);

@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 
 use super::component_settings::ComponentSettings;
 use super::inbox;
@@ -31,30 +32,32 @@ pub(super) struct Started {
 
 /// Starts the shards, so many of them if the settings do not say how many.
 pub(super) fn start(
-    settings: &Arc<Settings>,
+    newest: &watch::Sender<Arc<Settings>>,
     ports: &Ports,
     certificates: Certificates,
     keys: &Keys,
     shards: Option<usize>,
 ) -> anyhow::Result<Started> {
+    let settings = &Arc::clone(&newest.borrow());
     let node = settings.node.unwrap_or_else(|| ports.node_address());
     let (proofs, secrets) = (ClientProofs::new(keys.proofs), ResumeSecrets::new(keys.secrets));
     let components =
         ComponentSettings::new(settings, shards, &ports.clients, node, proofs, secrets, certificates)?;
     let cluster =
         settings.is_clustered().then(|| Arc::new(Cluster::new(Arc::clone(settings), node, keys.instance)));
-    let (hub, backend) = start_backend(settings, &components, node, keys, cluster.clone())?;
+    let (hub, backend) = start_backend(newest.subscribe(), &components, node, keys, cluster.clone())?;
     Ok(Started { components, cluster, hub, backend })
 }
 
 /// Starts the shards, and makes what serves PHP.
 fn start_backend(
-    settings: &Arc<Settings>,
+    newest: watch::Receiver<Arc<Settings>>,
     components: &ComponentSettings,
     node: SocketAddrV4,
     keys: &Keys,
     cluster: Option<Arc<Cluster>>,
 ) -> anyhow::Result<(Arc<Hub>, Arc<Backend>)> {
+    let settings = &Arc::clone(&newest.borrow());
     let workers = Arc::new(Router::new(settings));
     let names = cluster.as_ref().map(|cluster| cluster.names());
     let sinks = Box::new(EventForwarders(Arc::clone(&workers)));
@@ -70,15 +73,7 @@ fn start_backend(
     .context("cannot start the shards")?;
     let hub = Arc::new(hub);
     let listeners = components.watched(settings).into_iter().map(|listener| listener.name).collect();
-    let gateway = Arc::new(Gateway::new(
-        Arc::clone(&hub),
-        node,
-        settings.message_type,
-        settings.max_session_bytes,
-        listeners,
-        cluster,
-        inbox,
-    ));
+    let gateway = Arc::new(Gateway::new(Arc::clone(&hub), node, newest, listeners, cluster, inbox));
     let logins = Arc::new(LoginLimits::new(settings.secret_key.clone()));
     let bridge = Bridge::new(Arc::clone(&logins), keys.instance);
     let gatewayworker = GatewayWorker::new(logins, node);

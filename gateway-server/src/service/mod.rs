@@ -27,9 +27,11 @@ pub use turning_away::TurnedAway;
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::watch;
 
 use crate::cluster::Cluster;
+use crate::config::Settings;
 use crate::hub::Hub;
 use crate::inbox::writer::WriterHandle;
 use crate::protocol::websocket::MessageKind;
@@ -41,8 +43,8 @@ pub struct Gateway {
     hub: Arc<Hub>,
     node: SocketAddrV4,
     message_kind: MessageKind,
-    /// Bytes of the longest session that a client may have.
-    max_session: AtomicUsize,
+    /// The settings that count now.
+    settings: watch::Receiver<Arc<Settings>>,
     /// The listeners as people know them, in the order of the settings.
     listeners: Vec<String>,
     cluster: Option<Arc<Cluster>>,
@@ -56,28 +58,23 @@ impl Gateway {
     pub fn new(
         hub: Arc<Hub>,
         node: SocketAddrV4,
-        message_kind: MessageKind,
-        max_session: usize,
+        settings: watch::Receiver<Arc<Settings>>,
         listeners: Vec<String>,
         cluster: Option<Arc<Cluster>>,
         inbox: Option<WriterHandle>,
     ) -> Self {
+        let message_kind = settings.borrow().message_type;
         Self {
             hub,
             node,
             message_kind,
-            max_session: max_session.into(),
+            settings,
             listeners,
             cluster,
             moves: MovedClients::default(),
             sent: Arc::default(),
             inbox,
         }
-    }
-
-    /// Sets the bound in bytes for sessions that are set from now on.
-    pub fn set_max_session(&self, max_session: usize) {
-        self.max_session.store(max_session, Ordering::Relaxed);
     }
 
     /// The address that stands in the client ids of this server.

@@ -1,7 +1,5 @@
 //! The effect of each order on the clients of this node.
 
-use std::sync::atomic::Ordering;
-
 use bytes::Bytes;
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{MAX_NAME, Order, PhpStr, Route};
@@ -73,7 +71,7 @@ impl Gateway {
     }
 
     fn check(&self, order: &Order<'_>) -> Result<(), OrderError> {
-        check(order, self.max_session.load(Ordering::Relaxed)).map_err(OrderError::Refused)
+        check(order, || self.settings.borrow().max_session_bytes).map_err(OrderError::Refused)
     }
 
     /// Carries out a checked order for clients of this node.
@@ -198,13 +196,13 @@ fn names_clients(order: &Order) -> bool {
 }
 
 /// Checks the names and sessions of an order before anything is done. They are kept for long, so their length is bounded.
-fn check(order: &Order, max_session: usize) -> Result<(), String> {
+fn check(order: &Order, max_session: impl Fn() -> usize) -> Result<(), String> {
     match order {
         Order::BindUid { uid, .. } => check_name("uid", uid),
         Order::JoinGroup { group, .. } => check_name("group", group),
         Order::SetSession { session, .. } if session.is_empty() => Ok(()),
         Order::SetSession { session: array, .. } | Order::UpdateSession { changes: array, .. } => {
-            check_session(array, max_session).map_err(|error| error.to_string())
+            check_session(array, max_session()).map_err(|error| error.to_string())
         }
         _ => Ok(()),
     }

@@ -12,10 +12,10 @@ use gateway_server::php::gatewayworker::GatewayWorker;
 use gateway_server::php::{
     Attendance, Backend, LoginLimits, MemoryBudget, RegisterPortSettings, connection_slots,
 };
-use gateway_server::protocol::websocket::MessageKind;
 use gateway_server::service::Gateway;
 use gateway_server::shard::{ClientProofs, ResumeSecrets, ShardSettings};
 use gateway_server::system::Secret;
+use tokio::sync::watch;
 
 pub(crate) const NODE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1238);
 
@@ -45,6 +45,11 @@ pub(crate) fn settings(more: &str) -> Arc<Settings> {
     Arc::new(settings.unwrap_or_else(|problems| panic!("{problems:?}")))
 }
 
+/// The same for those who read them whenever they need one.
+pub(crate) fn newest_settings() -> watch::Receiver<Arc<Settings>> {
+    watch::channel(settings("")).1
+}
+
 /// Shards that tell the router what their clients do.
 pub(crate) fn hub(shards: usize, settings: &Arc<Settings>, router: &Arc<Router>) -> io::Result<Hub> {
     let (proofs, secrets) = (ClientProofs::new([7; 16]), ResumeSecrets::new([8; 16]));
@@ -57,8 +62,7 @@ pub(crate) fn backend(hub: &Arc<Hub>, router: Arc<Router>) -> Arc<Backend> {
     let logins = Arc::new(LoginLimits::new(Secret::default()));
     Arc::new(Backend {
         notices: Arc::default(),
-        gateway: Gateway::new(Arc::clone(hub), NODE, MessageKind::Text, 10_000, Vec::new(), None, None)
-            .into(),
+        gateway: Gateway::new(Arc::clone(hub), NODE, newest_settings(), Vec::new(), None, None).into(),
         bridge: Bridge::new(Arc::clone(&logins), 1),
         gatewayworker: GatewayWorker::new(logins, NODE),
         workers: router,

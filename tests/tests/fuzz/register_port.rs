@@ -16,7 +16,6 @@ use gateway_server::php;
 use gateway_server::php::RegisterPort;
 use gateway_server::protocol::Encoding;
 use gateway_server::shard::NewConnection;
-use gateway_server::system::Secret;
 use gateway_tests::{OWN_NONCE, Rng, fuzz, new_producer, packets, requests, soon};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{Login, PREFACE, Reply, frame};
@@ -50,7 +49,8 @@ impl Target {
         runtime.spawn(php::serve(port, Arc::clone(&backend), settings));
         let listener = runtime.block_on(async { admin::bind("127.0.0.1:0".parse()?) })?;
         let operations = listener.local_addr()?;
-        let asked = Operations::new(Arc::clone(&hub), backend, Vec::new(), Arc::default(), Secret::default());
+        let asked =
+            Operations::new(Arc::clone(&hub), backend, Vec::new(), Arc::default(), parts::newest_settings());
         runtime.spawn(admin::serve(listener, Arc::new(asked.0)));
         let (clients, peers) = (Vec::new(), Mutex::default());
         let mut target = Self { runtime, hub, directory, operations, clients, peers };

@@ -36,7 +36,6 @@ use crate::php::memory_budget::MemoryBudget;
 use crate::php::register_port::RegisterPort;
 use crate::php::settings::{RegisterPortSettings, connection_slots};
 use crate::protocol::Encoding;
-use crate::protocol::websocket::MessageKind;
 use crate::service::Gateway;
 use crate::shard::testing::{new_connection, settings, with_client};
 use crate::shard::{BuiltInSink, EventSink, EventSinks as _};
@@ -428,7 +427,8 @@ async fn simulate(goes_elsewhere: bool) {
     let (connection, client) = new_connection(Encoding::Text);
     hub.adopt(connection, None).await.unwrap();
     let id = hub.clients(None).await.unwrap()[0];
-    let gateway = Gateway::new(Arc::clone(&hub), NODE, MessageKind::Text, 10_000, Vec::new(), None, None);
+    let gateway =
+        Gateway::new(Arc::clone(&hub), NODE, watch::channel(Arc::default()).1, Vec::new(), None, None);
     let port = RegisterPort::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = port.address().unwrap();
     let mut process = Process::start(backend(&gateway.into(), 77), port, None);
