@@ -61,8 +61,8 @@ impl Opened {
     }
 }
 
-/// Performs the handshake, and answers the client. A peer that is refused has not been told of it yet. With `wants_handshake` the request is kept for the application's events. `clients` finds the client that the page
-/// asks for, if it does.
+/// Performs the handshake, and answers the client. A peer that is refused has not been told of it yet. With `wants_handshake` the
+/// request is kept for the application's events. `clients` finds the client that the page asks for, if it does.
 pub async fn upgrade(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     clients: &impl ClientRegistry,

@@ -6,14 +6,14 @@
 mod connection;
 mod content;
 
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
 
+use crate::config::Settings;
 use crate::inbox::notices::Notice;
-use crate::net::{WebhookAddress, WebhookKey};
+use crate::net::WebhookKey;
 use crate::telemetry::clock;
 use connection::Connector;
 
@@ -38,9 +38,19 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Makes the webhook, which connects when it is used. `authorities` is a file of those that may vouch for it, in place of the system's.
-    pub fn new(address: WebhookAddress, key: WebhookKey, authorities: Option<&Path>) -> Result<Self, String> {
-        Ok(Self { key, connector: Connector::new(address, authorities)? })
+    /// Makes the webhook that the settings name, if they name one. It connects when it is used.
+    ///
+    /// # Errors
+    ///
+    /// Names the setting that is wrong, and says why.
+    pub fn of(settings: &Settings) -> Result<Option<Self>, String> {
+        let Some(address) = settings.webhook_url.clone() else { return Ok(None) };
+        let key = WebhookKey::from_secret(&settings.webhook_secret);
+        let connector = Connector::new(address, settings.webhook_tls_ca.as_deref());
+        Ok(Some(Self {
+            key: key.map_err(|reason| format!("webhook_secret: {reason}"))?,
+            connector: connector.map_err(|reason| format!("webhook_tls_ca: {reason}"))?,
+        }))
     }
 
     /// Tells the program, and waits for its answer.
