@@ -1,7 +1,7 @@
 //! What a running server takes of settings that were read again.
 
+use super::differences::Differences;
 use super::invalid::Invalid;
-use super::row::Differences;
 use super::table::{Listener, Settings};
 
 /// Settings that were read again.

@@ -5,6 +5,7 @@ mod choices;
 mod defaults;
 mod derived;
 mod diff;
+mod differences;
 mod file;
 mod flag;
 mod invalid;

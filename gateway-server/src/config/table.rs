@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::choices::{EventHandlers, Outage, Routing};
 use super::defaults::{choice, count_in_memory, list, memory_share, none, none_is, plain, seconds, text};
+use super::differences::Differences;
 use super::flag::FromFlags;
 use super::invalid::Checks;
 use super::kind::{
@@ -20,8 +21,8 @@ use super::kind::{
     Seconds, Switch, Text, Texts, Urls,
 };
 use super::row::{
-    AT_ONCE, AT_ONCE_FOR_ALL, Differences, Effect, NEW_CONNECTIONS, NEW_CONNECTIONS_AND_ENDED,
-    NEW_CONNECTIONS_COUNTED, OTHER_FILES, PINGS_ANEW, RESTART, Row, Scope, help, settings,
+    AT_ONCE, AT_ONCE_FOR_ALL, Effect, NEW_CONNECTIONS, NEW_CONNECTIONS_AND_ENDED, NEW_CONNECTIONS_COUNTED,
+    OTHER_FILES, PINGS_ANEW, RESTART, Row, Scope, help, settings,
 };
 use super::texts;
 use crate::net::{Network, WebhookAddress};

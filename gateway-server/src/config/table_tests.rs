@@ -6,8 +6,9 @@ use std::process::Command as Process;
 use clap::Parser;
 
 use super::defaults::DefaultName;
+use super::differences::Differences;
 use super::invalid::Checks;
-use super::row::{Differences, Effect, Row, Scope};
+use super::row::{Effect, Row, Scope};
 use super::table::{RawConfig, WEBSOCKET, table};
 
 #[derive(Parser)]
