@@ -14,6 +14,9 @@ mod outbox;
 #[path = "../src/shard/packed_bytes.rs"]
 mod packed_bytes;
 #[allow(dead_code, unused_imports)]
+#[path = "../src/shard/packed_chunks.rs"]
+mod packed_chunks;
+#[allow(dead_code, unused_imports)]
 #[path = "../src/shard/throughput.rs"]
 mod throughput;
 #[allow(dead_code, unused_imports)]
