@@ -157,6 +157,11 @@ impl Tab {
         self.leave_page(self.session.refresh()).await
     }
 
+    /// Goes back to the page before, and waits for it. The driver would not always notice that a script goes back.
+    pub async fn back(&self) -> anyhow::Result<()> {
+        self.driven(self.session.back()).await
+    }
+
     pub async fn close(self) -> anyhow::Result<()> {
         self.driven(self.session.close_window()).await
     }

@@ -103,13 +103,13 @@ async fn a_reload_goes_on_as_the_same_client_where_that_is_wanted() -> anyhow::R
     assert_eq!(page.run("return [gateway.clientId, sessionStorage.length]").await?, json!([id, 0]));
 
     // A page out of the browser's cache goes on too.
-    page.run("window.isOld = true; location.href = '/token?uid=ann'").await?;
-    let left = "return location.pathname === '/token' && document.readyState === 'complete'";
-    eventually("another page", json!(true), async || page.run(left).await).await?;
+    page.run("window.isOld = true").await?;
+    page.0.go(&format!("{}/token?uid=ann", stage.site)).await?;
     php.send_to_uid("ann", r#"{"type":"news","text":"hidden"}"#).await?;
-    page.run("history.back()").await?;
-    let back = "return location.pathname === '/module' && typeof Gateway === 'function'";
-    eventually("the page before", json!(true), async || page.run(back).await).await?;
+    page.0.back().await?;
+    let back = "return [location.pathname, document.readyState, typeof Gateway]";
+    let page_before = json!(["/module", "complete", "function"]);
+    eventually("the page before", page_before, async || page.run(back).await).await?;
     if page.run("return window.isOld === true").await? != json!(true) {
         page.start(stage.server.websocket, &options("'ann'")).await?;
     }
