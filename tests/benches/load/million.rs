@@ -134,7 +134,7 @@ fn crowd(server: SocketAddr, from: Ipv4Addr, clients: usize, progress: &Progress
         let requests = std::iter::repeat_n(request.clone(), part);
         fleet.connect_from(Some(from), &server, requests, Contender::Ours.greets())?;
         progress.connected.fetch_add(part, Ordering::Relaxed);
-        // Of what has come meanwhile there is no event any more.
+        // The events of what has come meanwhile were passed over.
         fleet.read_all(heard)?;
     }
     drop(turn);
