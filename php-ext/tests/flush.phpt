@@ -27,8 +27,7 @@ for ($i = 0; $i < 1000; $i++) {
 var_dump(Gateway::flush(10), Gateway::stats()['queued'], Gateway::stats()['acked']);
 
 echo "-- a gateway that hangs\n";
-// The signal is SIGSTOP.
-$server->signal(19);
+$server->halt();
 Gateway::sendToUid('u', 'meanwhile');
 $begun = hrtime(true);
 var_dump(Gateway::flush(), Gateway::flush(0), Gateway::stats()['queued']);

@@ -26,8 +26,7 @@ $client = $server->connect();
 var_dump(Gateway::getAllClientIdCount());
 
 echo "-- stopped\n";
-// The signal is SIGSTOP.
-$server->signal(19);
+$server->halt();
 echo preg_replace('/tcp:\S+/', 'tcp:…', thrown(fn () => Gateway::getAllClientIdCount())), "\n";
 $last = '';
 $took = seconds(function () use (&$last) {

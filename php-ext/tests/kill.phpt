@@ -59,12 +59,12 @@ function go_on(float $seconds): void
 $ends = [
     'killed' => fn (Server $server) => $server->signal(9),
     'killed after it was stuck' => function (Server $server) {
-        $server->signal(19);
+        $server->halt();
         go_on(2.5 * TIMEOUT);
         $server->signal(9);
     },
     'stuck for a while, and killed in the middle of a burst' => function (Server $server) {
-        $server->signal(19);
+        $server->halt();
         for ($i = 0; $i < 10000; $i++) {
             Gateway::sendToAll('x');
         }

@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::{root, skip, soon};
+use crate::{root, send_signal, skip, soon};
 
 /// The process is killed when this is dropped.
 pub struct Nats {
@@ -68,7 +68,7 @@ impl Nats {
 
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let pid = i32::try_from(self.process.id().context("a process that has ended")?)?;
-        Ok(nix::sys::signal::kill(Pid::from_raw(pid), signal)?)
+        Ok(send_signal(Pid::from_raw(pid), signal)?)
     }
 
     pub async fn kill(&mut self) -> anyhow::Result<()> {

@@ -6,14 +6,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nix::sys::signal::{self, Signal};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::{Server, done, root};
+use crate::{Server, done, root, send_signal};
 
 /// A thread-safe PHP, and the extension that was built for it.
 #[derive(Clone, Debug)]
@@ -152,7 +152,7 @@ impl PhpHost {
     }
 
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        Ok(signal::kill(Pid::from_raw(self.pid()?.try_into()?), signal)?)
+        Ok(send_signal(Pid::from_raw(self.pid()?.try_into()?), signal)?)
     }
 
     /// What PHP has written to its log.

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
-use crate::{Operator, server_binary, soon};
+use crate::{Operator, send_signal, server_binary, soon};
 
 /// The process is killed when this is dropped, and so is one that has taken over from it.
 pub struct Server {
@@ -141,7 +141,7 @@ impl Server {
     }
 
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        Ok(kill(self.pid()?, signal)?)
+        Ok(send_signal(self.pid()?, signal)?)
     }
 
     pub async fn exit(&mut self) -> anyhow::Result<ExitStatus> {

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::process_group::ProcessGroup;
-use crate::{php_of_the_machine, root};
+use crate::{php_of_the_machine, root, send_signal};
 
 /// The processes are killed when this is dropped.
 pub struct WorkerRunner {
@@ -62,7 +62,7 @@ impl WorkerRunner {
     }
 
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        Ok(kill(Pid::from_raw(self.processes.leader().try_into()?), signal)?)
+        Ok(send_signal(Pid::from_raw(self.processes.leader().try_into()?), signal)?)
     }
 
     /// Waits until the workers, or the process that starts them, have written this to their log.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::try_join_all;
-use gateway_tests::{Client, Nodes, ResendingPhp, ResumingPage, Rng, SECRET, children};
+use gateway_tests::{Client, Nodes, ResendingPhp, ResumingPage, Rng, SECRET, children, send_signal};
 use gateway_wire::ClientId;
 use gateway_wire::bridge::{AnswerValue, Order, Query};
 use gateway_wire::client_protocol::Opened;
@@ -194,7 +194,7 @@ async fn a_node_whose_new_process_is_killed_goes_on_in_its_cluster() -> anyhow::
         if let Some(new) = children(old).unwrap_or_default().first().copied().filter(|_| !asked.is_finished())
         {
             // What the new process was told before it was halted, it goes on with. From then on it tells the old one nothing.
-            kill(new, Signal::SIGSTOP)?;
+            send_signal(new, Signal::SIGSTOP)?;
             is_decided = tokio::time::timeout(DECIDES, server.logs(DECIDED)).await.is_ok();
             kill(new, if is_decided { Signal::SIGCONT } else { Signal::SIGKILL })?;
         }

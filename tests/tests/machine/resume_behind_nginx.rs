@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_tests::{
     COURSE_FLAGS, CutCourse, CuttingProxy, ProcessGroup, Rng, Road, Server, TestCertificate, course_messages,
-    free_port, skip,
+    free_port, send_signal, skip,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -39,7 +39,7 @@ async fn nothing_is_lost_or_doubled_through_nginx() -> anyhow::Result<()> {
         .run(async |server: &Server, road: &Road, rng: &mut Rng| {
             let time = Duration::from_millis(1 + rng.below(50) as u64);
             let stand_still = async |process: Pid| {
-                kill(process, Signal::SIGSTOP)?;
+                send_signal(process, Signal::SIGSTOP)?;
                 tokio::time::sleep(time).await;
                 Ok(kill(process, Signal::SIGCONT)?)
             };

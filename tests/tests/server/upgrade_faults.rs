@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use gateway_tests::{
-    Answer, Operator, Rng, Server, SteadyPushes, children, eventually, runs_to_take_over, soon,
+    Answer, Operator, Rng, Server, SteadyPushes, children, eventually, runs_to_take_over, send_signal, soon,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -204,7 +204,7 @@ async fn a_new_process_that_halts_is_given_up() -> anyhow::Result<()> {
     for moment in moments(share(10), served.time_of_an_upgrade().await?) {
         let Upgrading { new, answer, .. } = served.upgrade().await?;
         tokio::time::sleep(moment).await;
-        kill(new, Signal::SIGSTOP)?;
+        send_signal(new, Signal::SIGSTOP)?;
         let halted = Instant::now();
         let answer = soon("the answer", answer).await???;
         if answer.status == 200 {
@@ -276,7 +276,7 @@ async fn an_old_process_that_halts_goes_on_later_or_has_handed_over() -> anyhow:
         let Upgrading { old, new, answer } = served.upgrade().await?;
         tokio::time::sleep(moment).await;
         // Without an error it was halted; one that has handed over may have ended by itself.
-        let _ = kill(old, Signal::SIGSTOP);
+        let _ = send_signal(old, Signal::SIGSTOP);
         tokio::time::sleep(halt).await;
         let _ = kill(old, Signal::SIGCONT);
         let goes_on = Instant::now();
