@@ -11,6 +11,7 @@ pub mod injected_faults;
 pub mod listeners;
 pub mod machine;
 pub mod memory_reserve;
+pub mod processor_waits;
 mod secret;
 pub mod sweep;
 

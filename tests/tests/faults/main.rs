@@ -7,6 +7,7 @@ mod hangs;
 mod inbox;
 mod log;
 mod panics;
+mod starvation;
 
 use std::net::SocketAddr;
 use std::process::Stdio;
