@@ -134,7 +134,7 @@ async fn a_shard_that_hangs_is_named_and_ends_the_process() -> anyhow::Result<()
             assert_eq!(answer.status, 503, "{answer:?}");
         }
     }
-    server.logs("shard 0 hangs, and has not answered 5 times in a row: it ends").await?;
+    server.logs("shard 0 hangs, and has not answered").await?;
     assert_eq!(server.exit().await?.code(), Some(70));
     client.gone().await
 }
