@@ -56,9 +56,11 @@ impl Admission {
     }
 
     /// Counts an existing connection, even beyond the limits. Gives `None` when there is no limit.
-    pub fn recount(self: &Arc<Self>, address: Option<IpAddr>) -> Option<AdmissionSlot> {
+    pub fn recount(self: &Arc<Self>, address: impl FnOnce() -> Option<IpAddr>) -> Option<AdmissionSlot> {
         let (mut slot, _) = self.count()?;
-        if let Some(address) = address.filter(|_| self.most_per_address.load(Ordering::Relaxed) > 0) {
+        if self.most_per_address.load(Ordering::Relaxed) > 0
+            && let Some(address) = address()
+        {
             slot.count_for(address, |_| Ok(())).ok()?;
         }
         Some(slot)
@@ -169,11 +171,11 @@ mod tests {
         assert!(enter(&admission, "192.0.2.1").is_none());
         assert!(!admission.set(0, 0) && admission.set(0, 2));
         let address = Some("192.0.2.1".parse().unwrap());
-        let early: Vec<_> = (0..3).map(|_| admission.recount(address).unwrap()).collect();
+        let early: Vec<_> = (0..3).map(|_| admission.recount(|| address).unwrap()).collect();
         assert!(enter(&admission, "192.0.2.1").is_none());
         // When the connections are counted again, each gives its old slot back.
         assert!(!admission.set(0, 3) && admission.set(3, 3));
-        let early: Vec<_> = early.into_iter().map(|_| admission.recount(address).unwrap()).collect();
+        let early: Vec<_> = early.into_iter().map(|_| admission.recount(|| address).unwrap()).collect();
         assert!(admission.enter().is_err());
         drop(early);
         assert_eq!(admission.all.load(Ordering::Relaxed), 0);

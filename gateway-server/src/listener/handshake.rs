@@ -370,7 +370,7 @@ async fn hand_over(
         // A client that comes back keeps the slot that it has, if there is no other for it.
         Resumption::Good(offer) if gateway.has_here(&offer) => slot,
         // A limit may have been set during the handshake, so the connection is counted now.
-        _ => slot.or_else(|| settings.admission.recount(Some(client.ip()))),
+        _ => slot.or_else(|| settings.admission.recount(|| Some(client.ip()))),
     };
     let new_connection = NewConnection {
         socket,

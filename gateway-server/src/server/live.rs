@@ -69,8 +69,8 @@ impl LiveServer {
     /// Counts the existing connections again, as they were not counted while there was no limit.
     pub(crate) async fn recount(&self) {
         let admission = Arc::clone(&self.components.admission);
-        let slot_of = move |peer: Option<std::net::SocketAddr>| {
-            let slot = admission.recount(peer.map(|peer| peer.ip()))?;
+        let slot_of = move |peer: &dyn Fn() -> Option<std::net::SocketAddr>| {
+            let slot = admission.recount(|| peer().map(|peer| peer.ip()))?;
             Some(Box::new(slot) as Box<dyn Send>)
         };
         let _ = self.hub.recount(Arc::new(slot_of)).await;

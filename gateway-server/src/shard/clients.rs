@@ -1,11 +1,12 @@
 //! The clients of one shard: which are online, what each is bound to, and the tables by which others find them.
 
+use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 
 use gateway_wire::client_protocol::{GapReason, ResumeOffer};
 use hashbrown::{HashMap, HashSet};
-use mio::{Interest, Registry, Token};
+use mio::Registry;
 use slab::Slab;
 
 use super::audience::{Audience, Except};
@@ -16,6 +17,7 @@ use super::connection::{Connection, ConnectionExt, Phase};
 use super::counts::Counts;
 use super::identity::ClaimedIdentity;
 use super::membership::NameTable;
+use super::polling::{self, Polling};
 use super::resume::ResumeState;
 use super::session::Session;
 use super::total_backlog::TotalBacklog;
@@ -28,10 +30,6 @@ use crate::system::{injected_faults, memory_reserve};
 /// The shard merges a session itself up to this many bytes of the session and its changes together, which takes a fraction of a
 /// millisecond. A larger one is merged in another thread.
 const MERGED_AT_ONCE: usize = 16 << 10;
-
-/// What the poll reports of a socket for which something waits, or may wait in its TLS session. Of others it reports only what they
-/// send, as a new socket would else wake the shard's thread to say that it can be written to.
-const WAITED_FOR: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// The clients of one shard, and the tables by which they are found.
 pub(crate) struct Clients {
@@ -62,11 +60,6 @@ pub(crate) struct Clients {
     pub(super) resume: ResumeState,
     /// Where the inbox is told which clients are bound to which uids, if there is an inbox.
     pub(super) inbox_notes: Option<InboxNotes>,
-}
-
-/// What the poll has to report of a connection's socket.
-fn interest(connection: &Connection) -> Interest {
-    if connection.is_tls || connection.has_outbox() { WAITED_FOR } else { Interest::READABLE }
 }
 
 impl Clients {
@@ -112,7 +105,7 @@ impl Clients {
         encoding: Encoding,
         listener: u8,
         registry: &Registry,
-    ) -> std::io::Result<(usize, bool)> {
+    ) -> io::Result<(usize, bool)> {
         self.counts.came += 1;
         let socket = mio::net::TcpStream::from_std(socket);
         // A connection id is issued again only after 2³² others, but by then the connection that had it first may still be here.
@@ -120,41 +113,26 @@ impl Clients {
         let mut connection = Connection::new(socket, connection_id, encoding, listener);
         connection.speak_tls(tls);
         let key = match is_free {
-            true => self.place_online(connection, registry)?,
-            false => self.place(connection, false, registry)?,
+            true => self.place_online(connection, Polling::New(registry))?,
+            false => self.place(connection, Polling::New(registry))?,
         };
         Ok((key, is_free))
     }
 
     /// Adds a client whose connection id no other client has, and gives its key.
-    pub(super) fn place_online(
-        &mut self,
-        connection: Connection,
-        registry: &Registry,
-    ) -> std::io::Result<usize> {
+    pub(super) fn place_online(&mut self, connection: Connection, polling: Polling<'_>) -> io::Result<usize> {
         let (connection_id, listener) = (connection.connection_id, connection.listener);
-        let key = self.place(connection, false, registry)?;
+        let key = self.place(connection, polling)?;
         self.online.insert(connection_id, key as u32);
         self.count_online(listener);
         Ok(key)
     }
 
-    /// Adds a connection that is no client yet, or none any more, and gives its key. `is_polled` says that its socket is in the
-    /// poll already, under another key.
-    pub(super) fn place(
-        &mut self,
-        mut connection: Connection,
-        is_polled: bool,
-        registry: &Registry,
-    ) -> std::io::Result<usize> {
+    /// Adds a connection that is no client yet, or none any more, and gives its key.
+    pub(super) fn place(&mut self, mut connection: Connection, polling: Polling<'_>) -> io::Result<usize> {
         let entry = self.connections.vacant_entry();
         let key = entry.key();
-        let interest = interest(&connection);
-        match &mut connection.socket {
-            Some(socket) if is_polled => registry.reregister(socket, Token(key), interest)?,
-            Some(socket) => registry.register(socket, Token(key), interest)?,
-            None => {}
-        }
+        polling.begin(key, &mut connection)?;
         entry.insert(connection);
         self.peak = self.peak.max(self.connections.len());
         Ok(key)
@@ -167,24 +145,22 @@ impl Clients {
         socket: TcpStream,
         tls: Option<Box<TlsSession>>,
         registry: &Registry,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
         let connection = &mut self.connections[key];
         connection.speak_tls(tls);
-        let mut socket = mio::net::TcpStream::from_std(socket);
-        registry.register(&mut socket, Token(key), interest(connection))?;
-        connection.socket = Some(socket);
+        connection.socket = Some(mio::net::TcpStream::from_std(socket));
+        if let Err(error) = Polling::New(registry).begin(key, connection) {
+            connection.socket = None;
+            return Err(error);
+        }
         Ok(())
     }
 
     /// Notes that something waits for a client, and has the poll report when its socket takes more.
-    pub(super) fn wait_for_room(&mut self, key: usize, registry: &Registry) -> std::io::Result<()> {
-        let connection = &mut self.connections[key];
-        let is_new = self.slow.insert(key as u32);
-        match &mut connection.socket {
-            Some(socket) if is_new && !connection.is_tls => {
-                registry.reregister(socket, Token(key), WAITED_FOR)
-            }
-            _ => Ok(()),
+    pub(super) fn wait_for_room(&mut self, key: usize, registry: &Registry) -> io::Result<()> {
+        match self.slow.insert(key as u32) {
+            true => polling::report_room(key, &mut self.connections[key], registry),
+            false => Ok(()),
         }
     }
 

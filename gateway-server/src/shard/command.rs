@@ -50,8 +50,9 @@ pub struct NewConnection {
     pub gap: Option<GapReason>,
 }
 
-/// Makes the slot ([`NewConnection::slot`]) for a connection from this address, or `None` if such connections are not counted.
-pub type SlotOf = Arc<dyn Fn(Option<SocketAddr>) -> Option<Box<dyn Send>> + Send + Sync>;
+/// Makes the slot ([`NewConnection::slot`]) for a connection, or `None` if connections are not counted. It is given what finds out the
+/// address of the client, which takes a system call.
+pub type SlotOf = Arc<dyn Fn(&dyn Fn() -> Option<SocketAddr>) -> Option<Box<dyn Send>> + Send + Sync>;
 
 /// What another thread tells a shard to do. `connection_id` is the random part of a client_id, and `key` the key of the
 /// connection in the shard.

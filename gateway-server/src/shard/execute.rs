@@ -224,7 +224,7 @@ impl Shard {
     pub(super) fn recount(&mut self, slot_of: &SlotOf) {
         let Self { clients, settings, .. } = self;
         for (key, connection) in &clients.connections {
-            match slot_of(Client::of(connection, &settings.ports).peer()) {
+            match slot_of(&|| Client::of(connection, &settings.ports).peer()) {
                 Some(slot) => drop(clients.slots.insert(key, slot)),
                 None => drop(clients.slots.remove(&key)),
             }

@@ -48,6 +48,7 @@ mod packed_bytes;
 mod packed_chunks;
 mod panics;
 mod partial;
+mod polling;
 pub(crate) mod query;
 mod rate_limit;
 pub(crate) mod reactor;

@@ -34,8 +34,6 @@ use crate::system::{exit, injected_faults, memory_reserve};
 const WAKE: Token = Token(usize::MAX);
 /// The largest number of sockets that one turn handles before it takes commands and writes.
 const EVENTS_IN_A_ROW: usize = 64;
-/// The number of clients taken over from another process that are read in a turn.
-const RESTORED_IN_A_TURN: usize = 256;
 /// A turn with more sockets than this is so much work that the thread lets others have the core after it.
 const MANY_EVENTS: usize = 32;
 
@@ -115,7 +113,7 @@ impl Shard {
         for event in events {
             self.for_client(event.token().0, |shard| shard.on_event(event));
         }
-        self.read_restored();
+        self.hear_restored();
         self.read_on();
         if self.inflating.is_none() {
             self.inflater.rest();
@@ -136,7 +134,7 @@ impl Shard {
         let is_busy = commands_left
             || !self.turn.is_empty()
             || !self.read_on.is_empty()
-            || !self.restored.is_empty()
+            || self.unpolled.is_due()
             || self.inflating.is_some();
         ControlFlow::Continue(if is_busy { Some(Duration::ZERO) } else { self.patience() })
     }
@@ -164,17 +162,6 @@ impl Shard {
         self.untold.make_contiguous().sort_unstable();
     }
 
-    /// Has some of the clients read that were taken over from another process: what they sent before is not told of by the poll.
-    fn read_restored(&mut self) {
-        let first = self.restored.len().saturating_sub(RESTORED_IN_A_TURN);
-        for key in self.restored.split_off(first) {
-            self.read_later(key);
-        }
-        if first == 0 {
-            self.restored = Vec::new();
-        }
-    }
-
     /// Whether a client may have to be closed because it takes nothing of what waits for it.
     pub(super) fn has_slow(&self) -> bool {
         !self.clients.slow.is_empty() && !self.settings.server.outbox_timeout.is_zero()
@@ -189,7 +176,8 @@ impl Shard {
         let untold = self.untold.front().map(|(at, ..)| *at);
         let parked = self.clients.resume.parked.deadline();
         let held_back = self.turn.held_back().until;
-        let deadlines = [closing, wave, self.stop_at, slow, untold, parked, held_back];
+        let unpolled = self.unpolled.deadline();
+        let deadlines = [closing, wave, self.stop_at, slow, untold, parked, held_back, unpolled];
         let next = deadlines.into_iter().chain(looks).flatten().min()?;
         // The time is rounded up, as poll rounds down to whole milliseconds and would spin through the last one.
         Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))

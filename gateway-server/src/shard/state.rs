@@ -10,6 +10,7 @@ use mio::Registry;
 use super::ShardSettings;
 use super::carry::freezing::Freezing;
 use super::carry::packed::PackedClients;
+use super::carry::unpolled::Unpolled;
 use super::clients::Clients;
 use super::command::Command;
 use super::command_queue::CommandReceiver;
@@ -84,8 +85,8 @@ pub(super) struct Shard {
     pub(super) is_frozen: bool,
     /// What was taken from the clients of a frozen shard to be given back when it thaws.
     pub(super) packed: Option<Box<PackedClients>>,
-    /// The keys of connections that were taken over from another process and were not read since.
-    pub(super) restored: Vec<usize>,
+    /// The connections that were taken over from another process and are not in the poll yet.
+    pub(super) unpolled: Unpolled,
     /// How many more panics the shard survives.
     pub(super) panic_budget: PanicBudget,
     /// The amount of work done so far, by which a watchdog sees that the shard is alive.
@@ -137,7 +138,7 @@ impl Shard {
             freezing: None,
             is_frozen: false,
             packed: None,
-            restored: Vec::new(),
+            unpolled: Unpolled::default(),
             panic_budget: PanicBudget::default(),
             steps: Arc::default(),
         }

@@ -185,7 +185,7 @@ impl TestShard {
 
     /// Whether the shard has more to do even if nothing happens.
     pub(super) fn is_busy(&self) -> bool {
-        !self.shard.read_on.is_empty() || self.shard.inflating.is_some() || !self.shard.restored.is_empty()
+        !self.shard.read_on.is_empty() || self.shard.inflating.is_some() || self.shard.unpolled.is_due()
     }
 
     /// Runs one turn with the events that have happened so far.

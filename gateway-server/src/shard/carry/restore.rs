@@ -11,6 +11,7 @@ use mio::net::TcpStream;
 use super::super::connection::{Connection, Phase};
 use super::super::event_sink::Client;
 use super::super::outbox::OutboxParts;
+use super::super::polling::Polling;
 use super::super::state::Shard;
 use super::super::throughput::Throughput;
 use super::buffers::ReadBuffers;
@@ -119,12 +120,12 @@ impl Shard {
             connection.extra_mut().rare_mut().address = client.address;
         }
         let key = match client.is_online {
-            true => self.clients.place_online(connection, &self.registry),
-            false => self.clients.place(connection, false, &self.registry),
+            true => self.clients.place_online(connection, Polling::Later),
+            false => self.clients.place(connection, Polling::Later),
         };
         let key = key.map_err(MalformedBatch::Socket)?;
         if client.has_socket {
-            self.restored.push(key);
+            self.unpolled.add(key);
         }
         if !matches!(phase, Phase::Open | Phase::Parked) {
             let at = client.deadline.map(|at| clock.instant(at));
@@ -148,7 +149,7 @@ impl Shard {
             if !outbox.fill(parts, &mut self.clients.held) {
                 return Err(contradiction("what waits for a client"));
             }
-            self.clients.wait_for_room(key, &self.registry).map_err(MalformedBatch::Socket)?;
+            self.clients.slow.insert(key as u32);
         }
         if let Some(partial) = client.partial {
             let partial = partial_message(partial, &mut restoration.buffers)?;

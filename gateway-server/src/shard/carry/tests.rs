@@ -21,17 +21,21 @@ use crate::protocol::{self, Encoded, Encoding, WantedEncodings, close};
 
 /// What clients have sent and which have gone, over all shards in turn; a message that says `closed` stands for the latter.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Messages>>);
+pub(super) struct Heard(Arc<Mutex<Messages>>);
 
 /// Messages, each with the connection id of its client.
 type Messages = Vec<(u32, Vec<u8>)>;
 
 impl Heard {
-    fn sink(&self) -> Box<dyn EventSink> {
+    pub(super) fn sink(&self) -> Box<dyn EventSink> {
         Box::new(Recorder { heard: self.clone(), known: HashMap::new() })
     }
 
-    fn take(&self) -> Vec<(u32, String)> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap().is_empty()
+    }
+
+    pub(super) fn take(&self) -> Vec<(u32, String)> {
         let all = std::mem::take(&mut *self.0.lock().unwrap());
         all.into_iter().map(|(id, message)| (id, String::from_utf8_lossy(&message).into_owned())).collect()
     }
@@ -81,7 +85,7 @@ impl EventSink for Recorder {
 }
 
 /// A frame as a client sends it, masked with zeros.
-fn masked(frame: &[u8]) -> Vec<u8> {
+pub(super) fn masked(frame: &[u8]) -> Vec<u8> {
     let header = match frame[1] {
         126 => 4,
         127 => 10,
@@ -93,7 +97,7 @@ fn masked(frame: &[u8]) -> Vec<u8> {
     masked
 }
 
-fn text(message: &str) -> Vec<u8> {
+pub(super) fn text(message: &str) -> Vec<u8> {
     masked(&websocket::message(MessageKind::Text, message.as_bytes()))
 }
 
@@ -113,7 +117,7 @@ pub(super) fn until(shard: &mut TestShard, what: &str, mut is_so: impl FnMut(&mu
 }
 
 /// Runs turns until a client has got so many bytes.
-fn got(shard: &mut TestShard, client: &mut TcpStream, length: usize) -> Vec<u8> {
+pub(super) fn got(shard: &mut TestShard, client: &mut TcpStream, length: usize) -> Vec<u8> {
     let mut all = Vec::new();
     until(shard, "bytes", |_| {
         all.extend(arrived(client));
@@ -124,7 +128,7 @@ fn got(shard: &mut TestShard, client: &mut TcpStream, length: usize) -> Vec<u8> 
 
 /// Runs turns until something was heard.
 fn hears(shard: &mut TestShard, heard: &Heard) -> Vec<(u32, String)> {
-    until(shard, "a message", |_| !heard.0.lock().unwrap().is_empty());
+    until(shard, "a message", |_| !heard.is_empty());
     heard.take()
 }
 
@@ -355,7 +359,7 @@ fn closes_that_are_under_way_go_on() {
 }
 
 /// A client of the subprotocol `gateway.2`, and its init.
-fn resumable(shard: &mut TestShard, id: u32) -> (TcpStream, Init) {
+pub(super) fn resumable(shard: &mut TestShard, id: u32) -> (TcpStream, Init) {
     let (new_connection, mut client) = new_connection(Encoding::Gateway2);
     shard.shard.obey_alone(Command::Adopt { connection_id: id, new_connection, identity: None });
     let init = init_of(shard, &mut client);
@@ -369,7 +373,7 @@ fn init_of(shard: &mut TestShard, client: &mut TcpStream) -> Init {
     serde_json::from_slice(&frame[start..=end]).unwrap()
 }
 
-fn come_back(shard: &mut TestShard, id: u32, init: &Init, seen: u64) -> (TcpStream, String) {
+pub(super) fn come_back(shard: &mut TestShard, id: u32, init: &Init, seen: u64) -> (TcpStream, String) {
     let offer = Box::new(ResumeOffer { secret: init.resume.as_ref().unwrap().parse().unwrap(), seen });
     let (new_connection, mut client) = new_connection(Encoding::Gateway2);
     shard.shard.obey_alone(Command::ComeBack { connection_id: id, offer, new_connection });

@@ -6,6 +6,7 @@ use gateway_wire::client_protocol::GapReason;
 
 use super::super::connection::{Connection, Phase, Waits};
 use super::super::event_sink::Client;
+use super::super::polling::Polling;
 use super::super::state::Shard;
 use super::super::write_batch::FrameList;
 use crate::net::{RateLimitKey, reset_on_close};
@@ -85,7 +86,7 @@ impl Shard {
         }
         self.clients.no_longer_slow(key);
         let has_outbox = closing.has_outbox();
-        let new = self.clients.place(closing, true, &self.registry)?;
+        let new = self.clients.place(closing, Polling::UnderAnotherKey(&self.registry))?;
         if has_outbox {
             self.clients.slow.insert(new as u32);
         }
