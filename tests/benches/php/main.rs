@@ -3,6 +3,8 @@
 //! `make bench-php` runs it. Without the original's sources (GATEWAYCLIENT_PATH and the other variables) only the extension
 //! is measured.
 
+mod floor;
+
 use std::net::SocketAddr;
 use std::process::Stdio;
 
@@ -68,8 +70,10 @@ async fn main() -> anyhow::Result<()> {
         }
     }
 
+    println!();
+    floor::print()?;
     let stopped = while_stopped(&server).await?;
-    println!("\nsendToUid while the server is stopped with SIGSTOP, ns: {stopped}");
+    println!("sendToUid while the server is stopped with SIGSTOP, ns: {stopped}");
     Ok(())
 }
 
