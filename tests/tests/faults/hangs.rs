@@ -179,8 +179,8 @@ async fn systemd_hears_that_it_lives_for_as_long_as_all_shards_answer() -> anyho
     let client = hang(&server, "turn").await?;
     assert_eq!(server.exit().await?.code(), Some(70));
     drop(client);
-    // The server sends nothing more once the shard has hung, which was for five rounds; only what was already on its way may
-    // still come.
+    // The server sends nothing more once the shard has hung for more than a round, which was for four more; only what was already on its
+    // way may still come.
     let mut said = 0;
     while supervisor.try_recv(&mut state).is_ok() {
         said += 1;
