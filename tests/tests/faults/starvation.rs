@@ -10,10 +10,13 @@ use gateway_tests::{Client, PhpPeer, Server, done};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// The threads that want the shard's processor. With each more, a thread of the class SCHED_IDLE waits about a second longer for it.
-const RIVALS: usize = 64;
+/// The threads that want the shard's processor. With each more, a thread of the class SCHED_IDLE waits some tenths of a second longer for
+/// it.
+const RIVALS: usize = 128;
+/// Their priority, lower than that of all other threads, as other tests run on that processor too.
+const PRIORITY: i32 = 5;
 /// How many rounds without an answer the shard gets through here, where five with a processor end the process.
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 5;
 /// The longest until it is without a processor for that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -27,6 +30,8 @@ impl Rivals {
             let goes_on = Arc::clone(&goes_on);
             std::thread::spawn(move || {
                 let moved = sched_setaffinity(Pid::from_raw(0), &core);
+                // SAFETY: the call takes three numbers. Linux takes 0 for the calling thread.
+                unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PRIORITY) };
                 while moved.is_ok() && goes_on.load(Ordering::Relaxed) {
                     std::hint::spin_loop();
                 }
