@@ -470,7 +470,8 @@ async fn a_server_that_does_not_answer_is_given_up() -> anyhow::Result<()> {
     page.has(1, json!({"event": "close", "reason": "no sign of life", "again": true})).await?;
     page.comes_to("those({event: 'close', reason: 'no connection in time'}).length > 1", true).await?;
     stage.server.signal(Signal::SIGCONT)?;
-    page.has(2, json!({"event": "open"})).await
+    // On a busy machine it may be given up and come back once more.
+    page.comes_to("those({event: 'open'}).length > 1", true).await
 }
 
 #[tokio::test]
