@@ -1,36 +1,22 @@
 //! The address at which browsers find the server, as people write it.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use hyper::Uri;
 
+use super::server_address::ServerAddress;
+
 /// An address like `wss://example.com/ws`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl(Uri);
+pub struct PublicUrl(ServerAddress);
 
-impl PublicUrl {
-    pub fn is_tls(&self) -> bool {
-        matches!(self.0.scheme_str(), Some("wss" | "https"))
-    }
+impl Deref for PublicUrl {
+    type Target = ServerAddress;
 
-    /// The host without the brackets of an IPv6 address.
-    pub fn host(&self) -> &str {
-        self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
-    }
-
-    pub fn port(&self) -> u16 {
-        self.0.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 })
-    }
-
-    /// The host and the port as the header `Host` has them.
-    pub fn authority(&self) -> &str {
-        self.0.authority().map_or("", |authority| authority.as_str())
-    }
-
-    /// The path with the query.
-    pub fn path(&self) -> &str {
-        self.0.path_and_query().map_or("/", |path| path.as_str())
+    fn deref(&self) -> &ServerAddress {
+        &self.0
     }
 }
 
@@ -44,7 +30,7 @@ impl FromStr for PublicUrl {
         if !is_known || uri.host().is_none_or(str::is_empty) {
             return Err(example.to_owned());
         }
-        Ok(Self(uri))
+        Ok(Self(ServerAddress(uri)))
     }
 }
 

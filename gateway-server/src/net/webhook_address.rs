@@ -1,38 +1,23 @@
 //! The address of a webhook, as a setting gives it.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use hyper::Uri;
-use hyper::http::uri::Scheme;
 use serde::{Deserialize, Deserializer};
+
+use super::server_address::ServerAddress;
 
 /// An address like `https://shop.example.com/push/webhook`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebhookAddress(Uri);
+pub struct WebhookAddress(ServerAddress);
 
-impl WebhookAddress {
-    pub(crate) fn is_tls(&self) -> bool {
-        self.0.scheme() == Some(&Scheme::HTTPS)
-    }
+impl Deref for WebhookAddress {
+    type Target = ServerAddress;
 
-    /// The host without the brackets of an IPv6 address.
-    pub(crate) fn host(&self) -> &str {
-        self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.0.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 })
-    }
-
-    /// The host and the port as the header `Host` has them.
-    pub(crate) fn authority(&self) -> &str {
-        self.0.authority().map_or("", |authority| authority.as_str())
-    }
-
-    /// The path with the query.
-    pub(crate) fn path(&self) -> &str {
-        self.0.path_and_query().map_or("/", |path| path.as_str())
+    fn deref(&self) -> &ServerAddress {
+        &self.0
     }
 }
 
@@ -60,7 +45,7 @@ impl FromStr for WebhookAddress {
         if let Some(port) = port.filter(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
             return Err(format!("{port:?} is no port; {example}"));
         }
-        Ok(Self(uri))
+        Ok(Self(ServerAddress(uri)))
     }
 }
 
