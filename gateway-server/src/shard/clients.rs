@@ -17,7 +17,7 @@ use super::connection::{Connection, ConnectionExt, Phase};
 use super::counts::Counts;
 use super::identity::ClaimedIdentity;
 use super::membership::NameTable;
-use super::polling::{self, Polling};
+use super::polling;
 use super::resume::ResumeState;
 use super::session::Session;
 use super::total_backlog::TotalBacklog;
@@ -112,30 +112,47 @@ impl Clients {
         let is_free = !self.online.contains_key(&connection_id);
         let mut connection = Connection::new(socket, connection_id, encoding, listener);
         connection.speak_tls(tls);
-        let key = match is_free {
-            true => self.place_online(connection, Polling::New(registry))?,
-            false => self.place(connection, Polling::New(registry))?,
-        };
+        let key = self.place(connection, registry)?;
+        if is_free {
+            self.note_online(key);
+        }
         Ok((key, is_free))
     }
 
     /// Adds a client whose connection id no other client has, and gives its key.
-    pub(super) fn place_online(&mut self, connection: Connection, polling: Polling<'_>) -> io::Result<usize> {
-        let (connection_id, listener) = (connection.connection_id, connection.listener);
-        let key = self.place(connection, polling)?;
-        self.online.insert(connection_id, key as u32);
-        self.count_online(listener);
-        Ok(key)
+    pub(super) fn add_online(&mut self, connection: Connection) -> usize {
+        let key = self.add(connection);
+        self.note_online(key);
+        key
     }
 
-    /// Adds a connection that is no client yet, or none any more, and gives its key.
-    pub(super) fn place(&mut self, mut connection: Connection, polling: Polling<'_>) -> io::Result<usize> {
-        let entry = self.connections.vacant_entry();
-        let key = entry.key();
-        polling.begin(key, &mut connection)?;
-        entry.insert(connection);
+    fn note_online(&mut self, key: usize) {
+        let Connection { connection_id, listener, .. } = self.connections[key];
+        self.online.insert(connection_id, key as u32);
+        self.count_online(listener);
+    }
+
+    /// Adds a connection that is no client yet and whose socket is new, puts the socket into the poll, and gives the key.
+    pub(super) fn place(&mut self, mut connection: Connection, registry: &Registry) -> io::Result<usize> {
+        polling::begin(self.connections.vacant_key(), &mut connection, registry)?;
+        Ok(self.add(connection))
+    }
+
+    /// Adds a connection that is no client any more and whose socket is in the poll under another key, and gives the new one.
+    pub(super) fn place_again(
+        &mut self,
+        mut connection: Connection,
+        registry: &Registry,
+    ) -> io::Result<usize> {
+        polling::begin_again(self.connections.vacant_key(), &mut connection, registry)?;
+        Ok(self.add(connection))
+    }
+
+    /// Adds a connection that is no client yet, and gives its key. If it has a socket, [`polling::begin_late`] puts it into the poll.
+    pub(super) fn add(&mut self, connection: Connection) -> usize {
+        let key = self.connections.insert(connection);
         self.peak = self.peak.max(self.connections.len());
-        Ok(key)
+        key
     }
 
     /// Gives a client without a connection a new one.
@@ -149,11 +166,7 @@ impl Clients {
         let connection = &mut self.connections[key];
         connection.speak_tls(tls);
         connection.socket = Some(mio::net::TcpStream::from_std(socket));
-        if let Err(error) = Polling::New(registry).begin(key, connection) {
-            connection.socket = None;
-            return Err(error);
-        }
-        Ok(())
+        polling::begin(key, connection, registry).inspect_err(|_| connection.socket = None)
     }
 
     /// Notes that something waits for a client, and has the poll report when its socket takes more.

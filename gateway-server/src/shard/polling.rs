@@ -11,45 +11,35 @@ use super::connection::Connection;
 /// send, as a new socket would else wake the shard's thread to say that it can be written to.
 const WAITED_FOR: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-/// Whether the socket of a connection is put into the poll when the connection is placed.
-pub(super) enum Polling<'r> {
-    New(&'r Registry),
-    /// It is in the poll already, under another key.
-    UnderAnotherKey(&'r Registry),
-    /// It is put there by [`begin_to_poll`].
-    Later,
-}
-
 /// What the poll has to report of a connection's socket.
 fn interest(connection: &Connection) -> Interest {
     if connection.is_tls || connection.has_outbox() { WAITED_FOR } else { Interest::READABLE }
 }
 
-impl Polling<'_> {
-    /// Puts the socket of a connection into the poll under this key, if it has one and it is to be there now.
-    pub(super) fn begin(self, key: usize, connection: &mut Connection) -> io::Result<()> {
-        let interest = interest(connection);
-        let Some(socket) = &mut connection.socket else { return Ok(()) };
-        match self {
-            Self::New(registry) => registry.register(socket, Token(key), interest),
-            Self::UnderAnotherKey(registry) => match change(socket, key, interest, registry)? {
-                Found::Polled => Ok(()),
-                // This puts it there before its turn.
-                Found::Unpolled => registry.register(socket, Token(key), interest),
-            },
-            Self::Later => Ok(()),
-        }
+/// Puts the socket of a connection into the poll, if it has one.
+pub(super) fn begin(key: usize, connection: &mut Connection, registry: &Registry) -> io::Result<()> {
+    let interest = interest(connection);
+    let Some(socket) = &mut connection.socket else { return Ok(()) };
+    registry.register(socket, Token(key), interest)
+}
+
+/// Puts the socket of a connection into the poll under another key than before.
+pub(super) fn begin_again(key: usize, connection: &mut Connection, registry: &Registry) -> io::Result<()> {
+    let interest = interest(connection);
+    let Some(socket) = &mut connection.socket else { return Ok(()) };
+    match change(socket, key, interest, registry)? {
+        Found::Polled => Ok(()),
+        // This puts it there before its turn.
+        Found::Unpolled => registry.register(socket, Token(key), interest),
     }
 }
 
-/// Puts the socket of a connection that was placed for [`Polling::Later`] into the poll, if it is not there and has not gone.
-pub(super) fn begin_to_poll(key: usize, connection: &mut Connection, registry: &Registry) -> io::Result<()> {
-    let interest = interest(connection);
-    let Some(socket) = &mut connection.socket else { return Ok(()) };
-    registry.register(socket, Token(key), interest).or_else(|error| match error.kind() {
+/// Puts the socket of a connection that was taken over into the poll, if it is not there and has not gone.
+pub(super) fn begin_late(key: usize, connection: &mut Connection, registry: &Registry) -> io::Result<()> {
+    begin(key, connection, registry).or_else(|error| match (error.kind(), &mut connection.socket) {
         // Another connection has the key by now, or the client has come back on another socket.
-        ErrorKind::AlreadyExists => Ok(()),
-        _ => {
+        (ErrorKind::AlreadyExists, _) | (_, None) => Ok(()),
+        (_, Some(socket)) => {
             // In a debug build, mio would take it for registered otherwise.
             let _ = registry.deregister(socket);
             Err(error)

@@ -3,7 +3,7 @@
 
 use tracing::warn;
 
-use super::super::polling::begin_to_poll;
+use super::super::polling::begin_late;
 use super::super::state::Shard;
 
 /// The number of connections that a turn puts into the poll.
@@ -16,7 +16,7 @@ impl Shard {
         let keys = self.unpolled.take(IN_A_TURN);
         for (at, key) in keys.iter().copied().enumerate() {
             let Some(connection) = self.clients.connections.get_mut(key) else { continue };
-            if let Err(error) = begin_to_poll(key, connection, &self.registry) {
+            if let Err(error) = begin_late(key, connection, &self.registry) {
                 if self.unpolled.take_back(&keys[at..]) {
                     warn!(%error, "clients that were taken over cannot be heard yet; the system is asked again");
                 }

@@ -1,7 +1,5 @@
 //! Why bytes are no batch of clients that this server can take over.
 
-use std::io;
-
 use crate::system::memory_reserve::NoMemory;
 use crate::versioned::Malformed;
 
@@ -15,8 +13,6 @@ pub enum MalformedBatch {
     Sockets { came: usize, expected: usize },
     #[error("the clients contradict each other or themselves: {0}")]
     Contradiction(&'static str),
-    #[error("a socket cannot be polled: {0}")]
-    Socket(io::Error),
     #[error("the clients cannot be taken over: {0}")]
     NoMemory(#[from] NoMemory),
 }

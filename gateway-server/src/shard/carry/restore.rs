@@ -11,7 +11,6 @@ use mio::net::TcpStream;
 use super::super::connection::{Connection, Phase};
 use super::super::event_sink::Client;
 use super::super::outbox::OutboxParts;
-use super::super::polling::Polling;
 use super::super::state::Shard;
 use super::super::throughput::Throughput;
 use super::buffers::ReadBuffers;
@@ -120,10 +119,9 @@ impl Shard {
             connection.extra_mut().rare_mut().address = client.address;
         }
         let key = match client.is_online {
-            true => self.clients.place_online(connection, Polling::Later),
-            false => self.clients.place(connection, Polling::Later),
+            true => self.clients.add_online(connection),
+            false => self.clients.add(connection),
         };
-        let key = key.map_err(MalformedBatch::Socket)?;
         if client.has_socket {
             self.unpolled.add(key);
         }

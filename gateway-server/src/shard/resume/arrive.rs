@@ -12,7 +12,6 @@ use super::super::connection::{Connection, Phase};
 use super::super::detached_client::DetachedClient;
 use super::super::event_sink::{Client, Welcome};
 use super::super::origin::Contained;
-use super::super::polling::Polling;
 use super::super::state::Shard;
 use super::kept::cost;
 use super::table::{ClientRecord, is_too_much};
@@ -33,9 +32,7 @@ impl Shard {
             return false;
         }
         let connection = Connection::without_socket(connection_id, encoding, listener);
-        let Ok(key) = self.clients.place_online(connection, Polling::New(&self.registry)) else {
-            return false;
-        };
+        let key = self.clients.add_online(connection);
         self.clients.connections[key].phase = Phase::Parked;
         let came = self.clients.counts.came;
         let resume = &mut self.clients.resume;

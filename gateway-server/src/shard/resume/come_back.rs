@@ -6,7 +6,6 @@ use mio::net::TcpStream;
 
 use super::super::command::NewConnection;
 use super::super::connection::{Connection, Phase};
-use super::super::polling::Polling;
 use super::super::state::Shard;
 use crate::protocol::close;
 use crate::protocol::websocket::{self, MessageKind, own_messages};
@@ -147,7 +146,7 @@ impl Shard {
         let NewConnection { socket, tls, answer, listener, encoding, .. } = new_connection;
         let mut connection = Connection::new(TcpStream::from_std(socket), connection_id, encoding, listener);
         connection.speak_tls(tls);
-        let Ok(key) = self.clients.place(connection, Polling::New(&self.registry)) else {
+        let Ok(key) = self.clients.place(connection, &self.registry) else {
             return;
         };
         if self.clients.connections[key].is_tls {

@@ -6,7 +6,6 @@ use gateway_wire::client_protocol::GapReason;
 
 use super::super::connection::{Connection, Phase, Waits};
 use super::super::event_sink::Client;
-use super::super::polling::Polling;
 use super::super::state::Shard;
 use super::super::write_batch::FrameList;
 use crate::net::{RateLimitKey, reset_on_close};
@@ -86,7 +85,7 @@ impl Shard {
         }
         self.clients.no_longer_slow(key);
         let has_outbox = closing.has_outbox();
-        let new = self.clients.place(closing, Polling::UnderAnotherKey(&self.registry))?;
+        let new = self.clients.place_again(closing, &self.registry)?;
         if has_outbox {
             self.clients.slow.insert(new as u32);
         }
