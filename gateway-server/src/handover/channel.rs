@@ -2,8 +2,8 @@
 //!
 //! It is a unix stream socket, of which each process has one end. Calls block, and fail when nothing has moved for a while. A
 //! message goes in frames of a bounded size; its descriptors go with the first byte of its first frame. Descriptors under way are
-//! counted for the user of both processes, so the other end acknowledges a frame that carried some, and no other such frame is
-//! sent before.
+//! counted for the user of both processes, so the other end acknowledges each frame that carried some, and only a few such frames are
+//! under way. If it were one, each process would wait for the other to get a processor at every frame.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -16,6 +16,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+use smallvec::{SmallVec, smallvec};
 
 use super::frame::{DECISION, HEADER, Header, Kind, MAX_DESCRIPTORS, MAX_PAYLOAD, MalformedHeader};
 use crate::system::memory_reserve::{self, NoMemory};
@@ -26,6 +27,9 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 pub const MAX_MESSAGE: usize = 1 << 30;
 /// The bytes that are read at once, for which memory is taken before they are there.
 const CHUNK: usize = 256 << 10;
+/// The most frames with descriptors that are under way. The kernel permits as many descriptors as the limit of open files, for all
+/// processes of the user together; where that is less, fewer frames are.
+const MAX_UNDER_WAY: usize = 8;
 /// The most messages that are kept while this end waits for an acknowledgement.
 const MAX_EARLY: usize = 16;
 
@@ -34,8 +38,8 @@ const MAX_EARLY: usize = 16;
 pub struct Channel {
     socket: OwnedFd,
     patience: Duration,
-    /// Whether the other end has yet to acknowledge a frame that carried descriptors.
-    awaits_acknowledgement: bool,
+    /// The number of frames that carried descriptors and that the other end has yet to acknowledge.
+    under_way: usize,
     /// What came while this end waited for an acknowledgement.
     early: VecDeque<Received>,
 }
@@ -117,7 +121,7 @@ pub(super) fn pair(patience: Duration) -> io::Result<(Channel, OwnedFd)> {
 impl Channel {
     /// Makes a channel of a connected unix stream socket.
     pub fn new(socket: OwnedFd, patience: Duration) -> Self {
-        Self { socket, patience, awaits_acknowledgement: false, early: VecDeque::new() }
+        Self { socket, patience, under_way: 0, early: VecDeque::new() }
     }
 
     /// Sends a message. Its bytes may come in several pieces, which the other end gets as one.
@@ -129,14 +133,6 @@ impl Channel {
         if left > MAX_MESSAGE {
             return Err(ChannelError::TooLong);
         }
-        while self.awaits_acknowledgement && !descriptors.is_empty() {
-            if self.early.len() == MAX_EARLY {
-                return Err(ChannelError::NotAcknowledged);
-            }
-            if let Some(early) = self.read(Some(self.patience))? {
-                self.early.push_back(early);
-            }
-        }
         let mut descriptors = descriptors;
         let mut pieces = pieces.iter().copied().filter(|piece| !piece.is_empty());
         let mut piece: &[u8] = &[];
@@ -145,29 +141,66 @@ impl Channel {
             left -= length;
             let kind = if left == 0 { Kind::Last } else { Kind::Part };
             let header = Header { kind, descriptors: descriptors.len(), length }.to_bytes();
-            self.write(&header, descriptors)?;
-            self.awaits_acknowledgement |= !descriptors.is_empty();
-            descriptors = &[];
+            let mut frame: SmallVec<[IoSlice<'_>; 4]> = smallvec![IoSlice::new(&header)];
             let mut in_frame = length;
             while in_frame > 0 {
                 if piece.is_empty() {
                     piece = pieces.next().unwrap_or_default();
                 }
                 let (now, later) = piece.split_at(piece.len().min(in_frame));
-                self.write(now, &[])?;
+                frame.push(IoSlice::new(now));
                 in_frame -= now.len();
                 piece = later;
             }
+            self.send_frame(&mut frame, descriptors)?;
+            descriptors = &[];
             if left == 0 {
                 return Ok(());
             }
         }
     }
 
+    /// Sends a frame, with its descriptors once so many may be under way.
+    fn send_frame(
+        &mut self,
+        mut frame: &mut [IoSlice<'_>],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), ChannelError> {
+        if descriptors.is_empty() {
+            return self.write(frame);
+        }
+        while self.under_way >= MAX_UNDER_WAY {
+            self.await_acknowledgement()?;
+        }
+        let begun = loop {
+            match self.begin(frame, descriptors) {
+                Err(ChannelError::TooManyUnderWay) if self.under_way > 0 => self.await_acknowledgement()?,
+                begun => break begun?,
+            }
+        };
+        self.under_way += 1;
+        IoSlice::advance_slices(&mut frame, begun);
+        self.write(frame)
+    }
+
+    /// Waits for an acknowledgement. Messages that come before it are kept.
+    fn await_acknowledgement(&mut self) -> Result<(), ChannelError> {
+        let before = self.under_way;
+        while self.under_way == before {
+            if self.early.len() == MAX_EARLY {
+                return Err(ChannelError::NotAcknowledged);
+            }
+            if let Some(early) = self.read(Some(self.patience))? {
+                self.early.push_back(early);
+            }
+        }
+        Ok(())
+    }
+
     /// Sends the decision. An error means that the other end does not get it, ever.
     pub fn send_decision(&mut self) -> Result<(), ChannelError> {
         // One byte is sent or is not: there is no half of it that could leave both ends in doubt.
-        self.write(&[DECISION], &[])
+        self.write(&mut [IoSlice::new(&[DECISION])])
     }
 
     /// Receives what the other end sends next, and waits for it as long as bytes move.
@@ -248,9 +281,8 @@ impl Channel {
             }
             if header.kind == Kind::Acknowledgement {
                 // Acknowledgements stand between messages alone.
-                if is_within || !std::mem::take(&mut self.awaits_acknowledgement) {
-                    return Err(ChannelError::Acknowledgement);
-                }
+                let left = self.under_way.checked_sub(1).filter(|_| !is_within);
+                self.under_way = left.ok_or(ChannelError::Acknowledgement)?;
                 return Ok(None);
             }
             if is_within && header.descriptors > 0 {
@@ -270,7 +302,7 @@ impl Channel {
             if !brought.is_empty() {
                 descriptors = brought;
                 let header = Header { kind: Kind::Acknowledgement, descriptors: 0, length: 0 };
-                match self.write(&header.to_bytes(), &[]) {
+                match self.write(&mut [IoSlice::new(&header.to_bytes())]) {
                     // What it has sent before its end counts nevertheless.
                     Err(error) if error.is_end() => {}
                     written => written?,
@@ -332,27 +364,36 @@ impl Channel {
         }
     }
 
-    /// Writes all bytes, with the descriptors at the first of them.
-    fn write(&self, mut bytes: &[u8], mut descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+    /// Writes all bytes of the slices.
+    fn write(&self, mut slices: &mut [IoSlice<'_>]) -> Result<(), ChannelError> {
+        while !slices.is_empty() {
+            let written = self.begin(slices, &[])?;
+            IoSlice::advance_slices(&mut slices, written);
+        }
+        Ok(())
+    }
+
+    /// Writes as many bytes as fit, at least one, with the descriptors at the first of them. Gives their number.
+    fn begin(
+        &self,
+        slices: &[IoSlice<'_>],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<usize, ChannelError> {
         use rustix::io::Errno;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        while !bytes.is_empty() {
+        loop {
             let mut control = SendAncillaryBuffer::new(&mut space);
             if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
                 return Err(ChannelError::TooManyDescriptors(descriptors.len()));
             }
-            match sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, flags) {
-                Ok(written) => {
-                    bytes = &bytes[written..];
-                    descriptors = &[];
-                }
+            match sendmsg(&self.socket, slices, &mut control, flags) {
+                Ok(written) => return Ok(written),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.wait(PollFlags::OUT, Some(self.patience))?,
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
     }
 
     /// Waits until the socket can be read or written. An end that was closed counts as that.
@@ -438,6 +479,13 @@ mod tests {
         assert_eq!(sent, bytes.len());
     }
 
+    /// Sends as many frames with descriptors as may be under way.
+    fn fill(channel: &mut Channel, descriptors: &[OwnedFd]) {
+        for _ in 0..MAX_UNDER_WAY {
+            channel.send(&[b"1"], &[descriptors[0].as_fd()]).unwrap();
+        }
+    }
+
     /// Whether nobody has the writing end of the pipe any more.
     fn is_closed(reader: OwnedFd) -> bool {
         assert!(wait_for(reader.as_fd(), PollFlags::IN, Some(PATIENCE)).unwrap(), "it is still open");
@@ -486,32 +534,32 @@ mod tests {
         let (mut old, mut new) = ends();
         let (_readers, writers) = pipes(1);
         for end in [&mut old, &mut new] {
-            end.send(&[b"first"], &[writers[0].as_fd()]).unwrap();
+            fill(end, &writers);
         }
-        let other = thread::spawn(move || {
+        let all = |end: &mut Channel| {
             let (_readers, writers) = pipes(1);
-            new.send(&[b"second"], &[writers[0].as_fd()]).unwrap();
-            [new.receive().unwrap(), new.receive().unwrap()].map(parcel)
-        });
-        old.send(&[b"second"], &[writers[0].as_fd()]).unwrap();
-        let received = [old.receive().unwrap(), old.receive().unwrap()].map(parcel);
-        for both in [received, other.join().unwrap()] {
-            assert_eq!(both.each_ref().map(|parcel| parcel.bytes.as_slice()), [&b"first"[..], b"second"]);
+            end.send(&[b"last"], &[writers[0].as_fd()]).unwrap();
+            (0..=MAX_UNDER_WAY).map(|_| parcel(end.receive().unwrap()).bytes).collect::<Vec<_>>()
+        };
+        let other = thread::spawn(move || all(&mut new));
+        for received in [all(&mut old), other.join().unwrap()] {
+            assert!(received[..MAX_UNDER_WAY].iter().all(|bytes| bytes == b"1"));
+            assert_eq!(received[MAX_UNDER_WAY], b"last");
         }
     }
 
     #[test]
-    fn a_frame_with_descriptors_waits_for_the_acknowledgement_of_the_last() {
+    fn few_frames_with_descriptors_are_under_way() {
         let (mut old, mut liar) = with_liar(SHORT);
         let (_readers, writers) = pipes(1);
-        old.send(&[b"1"], &[writers[0].as_fd()]).unwrap();
+        fill(&mut old, &writers);
         old.send(&[b"without"], &[]).unwrap();
         let late = old.send(&[b"2"], &[writers[0].as_fd()]).unwrap_err();
         assert_eq!(late.to_string(), "the other server has done nothing for 0.1 s");
         liar.write_all(&[3, 0, 0, 0, 0, 0]).unwrap();
         old.send(&[b"2"], &[writers[0].as_fd()]).unwrap();
         // One more than is owed.
-        liar.write_all(&[3, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0]).unwrap();
+        liar.write_all(&[3, 0, 0, 0, 0, 0].repeat(MAX_UNDER_WAY + 1)).unwrap();
         assert_eq!(error(&mut old), "the other server has acknowledged what was not sent");
     }
 
@@ -519,7 +567,7 @@ mod tests {
     fn messages_instead_of_an_acknowledgement_are_bounded() {
         let (mut old, mut liar) = with_liar(PATIENCE);
         let (_readers, writers) = pipes(1);
-        old.send(&[b"1"], &[writers[0].as_fd()]).unwrap();
+        fill(&mut old, &writers);
         liar.write_all(&[1, 0, 0, 0, 0, 0].repeat(MAX_EARLY + 1)).unwrap();
         let error = old.send(&[b"2"], &[writers[0].as_fd()]).unwrap_err();
         assert!(matches!(error, ChannelError::NotAcknowledged));

@@ -67,7 +67,7 @@ impl FrozenHub {
     }
 
     /// Gives the clients of all shards to `out`, batch by batch: the shard, the bytes, and the sockets of the clients, at most 250. The
-    /// bytes are at most 1 MiB, or what one client takes without its messages if that is more. The batches of one shard come in their
+    /// bytes are at most 256 KiB, or what one client takes without its messages if that is more. The batches of one shard come in their
     /// order, among those of the others: each shard has a thread that makes its batches. After an error of `out` it is not called again.
     pub fn write(&self, out: &mut Out<'_>) -> io::Result<()> {
         let out = Mutex::new(Some(out));

@@ -155,6 +155,12 @@ impl Clients {
         key
     }
 
+    /// Makes room for so many more connections.
+    pub(super) fn reserve(&mut self, connections: usize) {
+        self.connections.reserve(connections);
+        self.online.reserve(connections);
+    }
+
     /// Gives a client without a connection a new one.
     pub(super) fn plug_in(
         &mut self,

@@ -56,6 +56,11 @@ impl Index {
         }
     }
 
+    /// Makes room for so many more names. How they are spread over the stripes nobody knows before, so it is about as much as they take.
+    pub(super) fn reserve(&self, names: usize) {
+        self.each_stripe().for_each(|mut stripe| stripe.names.reserve(names / STRIPES));
+    }
+
     pub(super) fn add(&self, name: &[u8], shard: u16) {
         let stripe = &mut self.stripe(name).names;
         let Some(holders) = stripe.get_mut(name) else {

@@ -34,6 +34,17 @@ impl NameTable {
         Self { holders: HashMap::new(), index, shard }
     }
 
+    /// The number of names.
+    pub(super) fn len(&self) -> usize {
+        self.holders.len()
+    }
+
+    /// Makes room for so many more names.
+    pub(super) fn reserve(&mut self, names: usize) {
+        self.holders.reserve(names);
+        self.index.reserve(names);
+    }
+
     /// Counts one more member of a name in the index, before a connection gets it.
     pub(super) fn claim(&self, name: &[u8]) -> NameClaim {
         NameClaim::new(&self.index, name.into(), self.shard.into())

@@ -43,10 +43,9 @@ struct Waiting {
     is_given_up: bool,
 }
 
-/// What waits in an outbox, as another process takes it over.
-pub(super) struct OutboxParts {
-    /// The bytes of each chunk, and whether these are small frames that are joined, which no other outbox holds.
-    pub(super) chunks: Vec<(Bytes, bool)>,
+/// What waits in an outbox, on its way to another process.
+pub(super) struct OutboxParts<C> {
+    pub(super) chunks: Vec<C>,
     /// The bytes of the first chunk that the socket has taken.
     pub(super) taken: usize,
     /// The position of the newest pong among the chunks.
@@ -56,10 +55,10 @@ pub(super) struct OutboxParts {
 }
 
 /// One entry in the queue of an outbox.
-enum Chunk {
+pub(super) enum Chunk {
     /// One frame, the bytes of which other outboxes may hold too.
     Frame(Bytes),
-    /// Small frames, copied one behind the other.
+    /// Small frames, copied one behind the other, which no other outbox holds.
     Joined(Vec<u8>),
 }
 
@@ -119,16 +118,12 @@ impl Outbox {
         self.0.as_ref().is_some_and(|waiting| waiting.is_given_up)
     }
 
-    /// Gives what waits, for another process, or `None` if nothing does.
-    pub(super) fn parts(&self) -> Option<OutboxParts> {
+    /// Gives what waits, for another process, or `None` if nothing does. `carried` gives what a chunk is written as.
+    pub(super) fn parts<C>(&self, carried: impl FnMut(&Chunk) -> C) -> Option<OutboxParts<C>> {
         let waiting = self.0.as_ref()?;
-        let chunks = waiting.chunks.iter().map(|chunk| match chunk {
-            Chunk::Frame(frame) => (frame.clone(), false),
-            Chunk::Joined(frames) => (Bytes::copy_from_slice(frames), true),
-        });
         let pong = waiting.pong.and_then(|pong| pong.checked_sub(waiting.gone));
         Some(OutboxParts {
-            chunks: chunks.collect(),
+            chunks: waiting.chunks.iter().map(carried).collect(),
             taken: waiting.taken,
             pong: pong.map(|pong| pong as usize),
             pace: waiting.pace.clone(),
@@ -138,24 +133,24 @@ impl Outbox {
 
     /// Puts what has waited in another process into an empty outbox. Gives false, and leaves the outbox empty, if that contradicts
     /// itself.
-    pub(super) fn fill(&mut self, parts: OutboxParts, held: &mut Backlog) -> bool {
+    pub(super) fn fill(&mut self, parts: OutboxParts<Chunk>, held: &mut Backlog) -> bool {
         let OutboxParts { chunks, taken, pong, pace, is_given_up } = parts;
         // A first chunk without bytes is gone with the next write.
-        let is_sound = chunks.first().is_some_and(|(first, _)| taken < first.len() || taken == 0)
+        let is_sound = chunks.first().is_some_and(|first| taken < first.len() || taken == 0)
             && pong.is_none_or(|pong| pong < chunks.len());
         if !is_sound {
             return false;
         }
         self.change(held, |waiting, held| {
             waiting.chunks.reserve_exact(chunks.len());
-            for (bytes, is_joined) in chunks {
-                if is_joined {
-                    let frames = Vec::from(bytes);
-                    waiting.bytes += frames.len();
-                    waiting.joined += frames.capacity();
-                    waiting.chunks.push_back(Chunk::Joined(frames));
-                } else {
-                    waiting.push_frame(bytes, held);
+            for chunk in chunks {
+                match chunk {
+                    Chunk::Frame(frame) => waiting.push_frame(frame, held),
+                    Chunk::Joined(frames) => {
+                        waiting.bytes += frames.len();
+                        waiting.joined += frames.capacity();
+                        waiting.chunks.push_back(Chunk::Joined(frames));
+                    }
                 }
             }
             waiting.bytes -= taken;

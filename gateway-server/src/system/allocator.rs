@@ -1,6 +1,6 @@
 //! The allocator: how much freed memory it keeps, and when it gives memory back to the kernel.
 
-use super::machine;
+use super::{machine, memory_reserve};
 
 /// Blocks of this size or more are mapped one by one, and go back to the kernel as soon as they are freed. The unit is bytes.
 #[cfg(target_env = "gnu")]
@@ -15,6 +15,9 @@ const MOST_HEAPS: usize = 64;
 /// The number of bytes that each thread's heap may keep free at its end.
 #[cfg(target_env = "gnu")]
 const KEPT: libc::c_int = 1 << 20;
+/// What glibc puts before a block and behind it, at most, in bytes.
+#[cfg(target_env = "gnu")]
+const OVERHEAD: usize = 64;
 
 /// Makes the allocator give back the memory that peers have made it take. By itself glibc keeps, for each thread, up to twice the
 /// largest block that was ever freed, which is dozens of megabytes after a few long calls.
@@ -60,6 +63,24 @@ pub fn trim_heap() {
         libc::malloc_trim(0);
     }
 }
+
+/// Widens the heap of the calling thread by about so many bytes, of which none is used yet. By itself glibc makes a thread's heap wider page by
+/// page, by a call of the system for each, which takes longer than to fill the page. What a heap once had it can take again without.
+#[cfg(target_env = "gnu")]
+pub fn widen_heap(bytes: usize) {
+    const BLOCK: usize = LARGE as usize / 2;
+    // The blocks are freed together, as one that is freed before the next is made would be used for that.
+    let blocks: Vec<Vec<u8>> = (0..bytes / BLOCK)
+        .map_while(|_| {
+            let mut block = Vec::new();
+            memory_reserve::reserve(&mut block, BLOCK - OVERHEAD).ok().map(|()| block)
+        })
+        .collect();
+    drop(blocks);
+}
+
+#[cfg(not(target_env = "gnu"))]
+pub fn widen_heap(_: usize) {}
 
 /// Allocators other than glibc's give memory back by themselves, and are not asked for counts.
 #[cfg(not(target_env = "gnu"))]

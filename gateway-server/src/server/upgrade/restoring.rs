@@ -7,8 +7,9 @@ use std::thread::{Builder, JoinHandle};
 
 use crate::hub::{FrozenHub, ShardRestorer};
 
-/// The number of batches that may wait for the thread of a shard. Each has about 1 MiB at most.
-const WAITING: usize = 2;
+/// The number of batches that may wait for the thread of a shard, so that whoever receives them seldom waits for it. Each has about 256 KiB
+/// at most, and some 25 KiB of clients for whom little waits.
+const WAITING: usize = 16;
 
 /// The threads that restore clients. Dropping this waits for them.
 pub(super) struct Restoring(Vec<ShardThread>);

@@ -40,6 +40,7 @@ mod packing;
 mod packing_tests;
 mod record;
 mod restore;
+mod room;
 #[cfg(test)]
 mod tests;
 pub(super) mod unpolled;

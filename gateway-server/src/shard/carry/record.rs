@@ -39,10 +39,19 @@ pub(super) enum Item {
 /// What concerns a shard as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CarriedShard {
+    pub(super) sizes: CarriedSizes,
     pub(super) counts: CarriedCounts,
     pub(super) reasons: CarriedReasons,
     /// For each listener, the time of the heartbeat's next step, and the number of steps of the round that are done.
     pub(super) rounds: Vec<(i64, u32)>,
+}
+
+/// How many there are of what a shard has tables of, so that none of these grows step by step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CarriedSizes {
+    pub(super) connections: u32,
+    pub(super) uids: u32,
+    pub(super) groups: u32,
 }
 
 /// What a shard has counted.
@@ -92,8 +101,10 @@ pub(super) struct CarriedClient {
 /// What waits for a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct CarriedOutbox {
-    /// The buffer of each chunk, and whether it is one of small frames that are joined.
+    /// Of each chunk the buffer, and false; or the number of bytes of small frames that are joined, and true.
     pub(super) chunks: Vec<(u32, bool)>,
+    /// The buffer of all that is joined, one chunk behind the other, if there is any.
+    pub(super) joined: Option<u32>,
     /// The bytes of the first chunk that the socket has taken.
     pub(super) taken: u64,
     /// The position of the newest pong among the chunks.
@@ -252,7 +263,8 @@ mod tests {
             groups: vec![bytes("room 1"), bytes("room 2")],
             session: Some(2),
             outbox: Some(CarriedOutbox {
-                chunks: vec![(0, false), (3, true)],
+                chunks: vec![(0, false), (5, true), (7, true)],
+                joined: Some(3),
                 taken: 4,
                 pong: Some(0),
                 pace: (-5_000, -9_000_000, 70_000.5),
@@ -302,7 +314,8 @@ mod tests {
         let counts =
             CarriedCounts { came: 5, messages_in: 4, bytes_in: 300, messages_out: 200, bytes_out: 70_000 };
         let reasons = CarriedReasons::example();
-        let shard = CarriedShard { counts, reasons, rounds: vec![(15_000_000, 31)] };
+        let sizes = CarriedSizes { connections: 3, uids: 1, groups: 2 };
+        let shard = CarriedShard { sizes, counts, reasons, rounds: vec![(15_000_000, 31)] };
         let buffers =
             ["kept frame", "another", "a:1:{s:1:\"k\";i:7;}", "small frames", "in part", "fragment"];
         let buffers = buffers.map(|text| Item::Buffer { bytes: bytes(text), is_last: true });

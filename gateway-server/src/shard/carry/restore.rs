@@ -10,7 +10,7 @@ use mio::net::TcpStream;
 
 use super::super::connection::{Connection, Phase};
 use super::super::event_sink::Client;
-use super::super::outbox::OutboxParts;
+use super::super::outbox::{Chunk, OutboxParts};
 use super::super::state::Shard;
 use super::super::throughput::Throughput;
 use super::buffers::ReadBuffers;
@@ -39,6 +39,8 @@ pub(in crate::shard) struct Restoration {
 
 /// What a batch has brought: the encodings of its clients.
 pub(crate) type Restored = Vec<Encoding>;
+
+const SMALL_FRAMES: MalformedBatch = MalformedBatch::Contradiction("the small frames of a client");
 
 fn contradiction(what: &'static str) -> MalformedBatch {
     MalformedBatch::Contradiction(what)
@@ -83,7 +85,8 @@ impl Shard {
     }
 
     fn restore_shard(&mut self, shard: CarriedShard, clock: Clock) {
-        let CarriedShard { counts, reasons, rounds } = shard;
+        let CarriedShard { sizes, counts, reasons, rounds } = shard;
+        self.reserve(sizes);
         counts.add_to(&mut self.clients.counts);
         self.clients.resume.import_reasons(reasons, clock);
         for (rounds, (next, done)) in self.rounds.iter_mut().zip(rounds) {
@@ -215,14 +218,24 @@ fn outbox_parts(
     outbox: CarriedOutbox,
     clock: Clock,
     buffers: &mut ReadBuffers,
-) -> Result<OutboxParts, MalformedBatch> {
-    let CarriedOutbox { chunks, taken, pong, pace: (last, since, bytes), is_given_up } = outbox;
-    let chunk = |(number, is_joined)| match is_joined {
-        true => Ok((buffers.own(number)?, true)),
-        false => Ok((buffers.shared(number)?, false)),
+) -> Result<OutboxParts<Chunk>, MalformedBatch> {
+    let CarriedOutbox { chunks, joined, taken, pong, pace: (last, since, bytes), is_given_up } = outbox;
+    let joined = joined.map(|joined| buffers.own(joined)).transpose()?.unwrap_or_default();
+    let mut rest = &joined[..];
+    let chunk = |(number, is_joined): (u32, bool)| {
+        if !is_joined {
+            return Ok(Chunk::Frame(buffers.shared(number)?));
+        }
+        let (frames, behind) = rest.split_at_checked(number as usize).ok_or(SMALL_FRAMES)?;
+        rest = behind;
+        Ok(Chunk::Joined(frames.to_vec()))
     };
+    let chunks = chunks.into_iter().map(chunk).collect::<Result<_, MalformedBatch>>()?;
+    if !rest.is_empty() {
+        return Err(SMALL_FRAMES);
+    }
     Ok(OutboxParts {
-        chunks: chunks.into_iter().map(chunk).collect::<Result<_, MalformedBatch>>()?,
+        chunks,
         taken: number(taken)?,
         pong: pong.map(number).transpose()?,
         pace: Throughput::of_parts(clock.instant(last), clock.instant(since), bytes),

@@ -10,14 +10,15 @@ use mio::net::UnixStream;
 use serde_bytes::ByteBuf;
 use slab::Slab;
 
+use super::super::clients::Clients;
 use super::super::connection::{Connection, ConnectionExt, Phase};
-use super::super::outbox::OutboxParts;
+use super::super::outbox::{Chunk, Outbox, OutboxParts};
 use super::super::state::Shard;
 use super::buffers::WrittenBuffers;
 use super::clock::Clock;
 use super::record::{
     BatchWriter, CarriedClient, CarriedCounts, CarriedFrames, CarriedInflating, CarriedMeter, CarriedOutbox,
-    CarriedPartial, CarriedShard, Item, phase_number,
+    CarriedPartial, CarriedShard, CarriedSizes, Item, phase_number,
 };
 use crate::inbox::model::Device;
 use crate::net::relay_pair;
@@ -25,7 +26,7 @@ use crate::protocol::PartialMessage;
 use crate::protocol::websocket::{CompressedParts, FragmentsParts, InflatingParts, PartialParts};
 
 /// The largest number of bytes of a batch, but for one client that exceeds it.
-pub(super) const BATCH_BYTES: usize = 1 << 20;
+pub(super) const BATCH_BYTES: usize = 256 << 10;
 /// The largest number of sockets of a batch.
 pub(super) const BATCH_SOCKETS: usize = 250;
 /// The longest piece of a buffer, in bytes.
@@ -148,7 +149,13 @@ impl Shard {
     }
 
     fn carried_shard(&self, clock: Clock) -> CarriedShard {
+        let Clients { connections, uids, groups, .. } = &self.clients;
         CarriedShard {
+            sizes: CarriedSizes {
+                connections: connections.len() as u32,
+                uids: uids.len() as u32,
+                groups: groups.len() as u32,
+            },
             counts: CarriedCounts::of(&self.clients.counts),
             reasons: self.clients.resume.export_reasons(clock),
             rounds: self
@@ -198,7 +205,7 @@ impl Shard {
                 names.groups.iter().map(|group| ByteBuf::from(&**group)).collect()
             }),
             session: (!session.is_empty()).then(|| buffers.own(Bytes::copy_from_slice(session))),
-            outbox: extra.and_then(|extra| extra.outbox.parts()).map(|parts| outbox(parts, clock, buffers)),
+            outbox: extra.and_then(|extra| carried_outbox(&extra.outbox, clock, buffers)),
             partial: partial.map(|partial| carried_partial(partial, buffers)),
             meter: self.meters.export(key).map(|(at, messages, bytes)| CarriedMeter {
                 at: clock.time(at),
@@ -217,20 +224,25 @@ impl Shard {
     }
 }
 
-fn outbox(parts: OutboxParts, clock: Clock, buffers: &mut WrittenBuffers) -> CarriedOutbox {
-    let OutboxParts { chunks, taken, pong, pace, is_given_up } = parts;
-    let number = |(bytes, is_joined)| match is_joined {
-        true => (buffers.own(bytes), true),
-        false => (buffers.shared(&bytes), false),
-    };
+fn carried_outbox(outbox: &Outbox, clock: Clock, buffers: &mut WrittenBuffers) -> Option<CarriedOutbox> {
+    let mut joined = Vec::new();
+    let parts = outbox.parts(|chunk| match chunk {
+        Chunk::Frame(frame) => (buffers.shared(frame), false),
+        Chunk::Joined(frames) => {
+            joined.extend_from_slice(frames);
+            (frames.len() as u32, true)
+        }
+    });
+    let OutboxParts { chunks, taken, pong, pace, is_given_up } = parts?;
     let (last, since, bytes) = pace.parts();
-    CarriedOutbox {
-        chunks: chunks.into_iter().map(number).collect(),
+    Some(CarriedOutbox {
+        chunks,
+        joined: (!joined.is_empty()).then(|| buffers.own(joined.into())),
         taken: taken as u64,
         pong: pong.map(|pong| pong as u64),
         pace: (clock.time(last), clock.time(since), bytes),
         is_given_up,
-    }
+    })
 }
 
 fn carried_partial(partial: &PartialMessage, buffers: &mut WrittenBuffers) -> CarriedPartial {

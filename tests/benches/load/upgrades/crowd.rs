@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio_rustls::rustls::ClientConfig;
 
 use super::line::Dialled;
-use super::member::{Member, Role};
+use super::member::{Came, Member, Role};
 use super::sequence::{Faults, Totals};
 
 /// The number of handshakes that are under way at once, which fits into any listener's queue.
@@ -248,7 +248,7 @@ fn read_all(members: &mut [Member], buffer: &mut [u8], totals: Totals) -> anyhow
     let mut last = Instant::now();
     while !waiting.is_empty() && last.elapsed() < PATIENCE {
         for member in &mut waiting {
-            while member.read_once(buffer, |_| {})? {
+            while member.read_once(buffer, |_| {})? != Came::Nothing {
                 last = Instant::now();
             }
         }

@@ -21,6 +21,16 @@ pub(super) enum Role {
     Idle,
 }
 
+/// What a read has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    Nothing,
+    /// All that was there at that moment.
+    All,
+    /// As much as fitted, or nobody knows.
+    Some,
+}
+
 pub(super) struct Member {
     pub(super) role: Role,
     pub(super) is_tls: bool,
@@ -63,23 +73,24 @@ impl Member {
         period: usize,
     ) -> anyhow::Result<Option<(usize, Duration)>> {
         let mut ended = None;
-        while self.read_once(buffer, |member| ended = member.note(now, period).or(ended))? {}
+        while self.read_once(buffer, |member| ended = member.note(now, period).or(ended))? == Came::Some {}
         Ok(ended)
     }
 
-    /// Reads as much as fits once, and calls `numbered` for each numbered message. Gives whether more may be there.
+    /// Reads as much as fits once, and calls `numbered` for each numbered message. The end of a connection behind the last message is for
+    /// the next read to find.
     pub(super) fn read_once(
         &mut self,
         buffer: &mut [u8],
         mut numbered: impl FnMut(&mut Self),
-    ) -> anyhow::Result<bool> {
-        let Some(line) = &mut self.line else { return Ok(false) };
+    ) -> anyhow::Result<Came> {
+        let Some(line) = &mut self.line else { return Ok(Came::Nothing) };
         let length = match line.read(buffer) {
             Ok(length) => length,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Came::Nothing),
             Err(_) => {
                 self.line = None;
-                return Ok(false);
+                return Ok(Came::Nothing);
             }
         };
         let mut incoming = std::mem::take(&mut self.incoming);
@@ -91,7 +102,8 @@ impl Member {
             Ok(())
         })?;
         self.incoming = incoming;
-        Ok(true)
+        // A second call would only say so, and takes the server's processors as well.
+        Ok(if length < buffer.len() && !self.is_tls { Came::All } else { Came::Some })
     }
 
     fn take(&mut self, label: Label) -> anyhow::Result<Kind> {
