@@ -351,7 +351,7 @@ impl Hub {
     }
 
     pub async fn bind(&self, connection_id: u32, uid: Name) -> Result<(), Stopped> {
-        let uid = NameClaim::new(&self.uids, uid, self.connection_ids.shard_of(connection_id));
+        let uid = NameClaim::new(&self.uids, &uid, self.connection_ids.shard_of(connection_id));
         self.change(connection_id, Change::Bind { uid }).await
     }
 
@@ -361,7 +361,7 @@ impl Hub {
 
     /// Adds a client to a group. This waits for the shard, which alone knows how many groups the client is in.
     pub async fn join(&self, connection_id: u32, group: Name) -> Result<Result<(), TooManyGroups>, Stopped> {
-        let group = NameClaim::new(&self.groups, group, self.connection_ids.shard_of(connection_id));
+        let group = NameClaim::new(&self.groups, &group, self.connection_ids.shard_of(connection_id));
         let (back, result) = oneshot::channel();
         self.change(connection_id, Change::Join { group, back }).await?;
         // If the client has gone, the shard drops the sender of the result.

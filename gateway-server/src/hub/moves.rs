@@ -12,7 +12,7 @@ use crate::shard::arrival::{Arrival, Arrived};
 use crate::shard::claim::NameClaim;
 use crate::shard::command::{Command, NewConnection};
 use crate::shard::detached_client::NotDeparted;
-use crate::shard::{Contained, DetachedClient, Name, Names, Stopped};
+use crate::shard::{Contained, DetachedClient, Names, Stopped};
 
 /// The slot of a client that comes from another node. Until it is completed, dropping this forgets the client.
 pub struct ArrivalSlot<'a> {
@@ -44,7 +44,7 @@ impl Hub {
         let (connection_id, shard) = self.connection_ids.issue();
         let slot = ArrivalSlot { hub: self, connection_id, is_done: false };
         self.arrivals.fetch_add(1, Ordering::Relaxed);
-        let claim = |index, name: &[u8]| NameClaim::new(index, Name::from_slice(name), shard);
+        let claim = |index, name: &[u8]| NameClaim::new(index, name, shard);
         let arrival = Arrival {
             uid: names.uid.as_ref().map(|uid| claim(&self.uids, uid)),
             groups: names.groups.iter().map(|group| claim(&self.groups, group)).collect(),

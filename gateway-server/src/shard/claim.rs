@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::index::Index;
-use crate::shard::Name;
 
 /// One member of a uid or group, counted in the index from the moment that somebody asks for the membership. Until the shard has
 /// stored the membership, dropping this value takes the count back. So no count is left behind by a caller that gave up while it
@@ -12,18 +11,19 @@ use crate::shard::Name;
 pub(crate) struct NameClaim {
     /// The index that counts this member, or `None` once the shard has stored the membership.
     index: Option<Arc<Index>>,
-    name: Name,
+    name: Arc<[u8]>,
     shard: u16,
 }
 
 impl NameClaim {
-    pub(crate) fn new(index: &Arc<Index>, name: Name, shard: usize) -> Self {
+    pub(crate) fn new(index: &Arc<Index>, name: &[u8], shard: usize) -> Self {
         let shard = shard as u16;
-        index.add(&name, shard);
+        let name = index.add(name, shard);
         Self { index: Some(Arc::clone(index)), name, shard }
     }
 
-    pub(super) fn name(&self) -> &[u8] {
+    /// The name as the index stores it.
+    pub(super) fn name(&self) -> &Arc<[u8]> {
         &self.name
     }
 
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::hub::Hub;
     use crate::protocol::{Encoded, Encoding};
-    use crate::shard::Origin;
+    use crate::shard::{Name, Origin};
 
     /// The names to which this node would be subscribed.
     #[derive(Default)]

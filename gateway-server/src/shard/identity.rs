@@ -31,8 +31,8 @@ pub(crate) struct ClaimedIdentity {
 impl ClaimedIdentity {
     pub(crate) fn new(identity: Identity, uids: &Arc<Index>, groups: &Arc<Index>, shard: usize) -> Self {
         let Identity { uid, groups: names, session, device: _ } = identity;
-        let uid = NameClaim::new(uids, uid, shard);
-        let groups = names.into_iter().map(|group| NameClaim::new(groups, group, shard)).collect();
+        let uid = NameClaim::new(uids, &uid, shard);
+        let groups = names.iter().map(|group| NameClaim::new(groups, group, shard)).collect();
         Self { uid, groups, session }
     }
 

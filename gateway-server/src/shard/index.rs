@@ -61,19 +61,22 @@ impl Index {
         self.each_stripe().for_each(|mut stripe| stripe.names.reserve(names / STRIPES));
     }
 
-    pub(super) fn add(&self, name: &[u8], shard: u16) {
+    /// Counts one more member of a name on a shard. Gives the name as the index stores it.
+    pub(super) fn add(&self, name: &[u8], shard: u16) -> Arc<[u8]> {
         let stripe = &mut self.stripe(name).names;
-        let Some(holders) = stripe.get_mut(name) else {
-            stripe.insert(name.into(), SmallVec::from_iter([(shard, 1)]));
+        let Some((kept, holders)) = stripe.get_key_value_mut(name) else {
+            let kept: Arc<[u8]> = name.into();
+            stripe.insert(Arc::clone(&kept), SmallVec::from_iter([(shard, 1)]));
             if let Some((sort, watch)) = &self.watch {
                 watch.first(*sort, name);
             }
-            return;
+            return kept;
         };
         match holders.iter_mut().find(|(holder, _)| *holder == shard) {
             Some((_, members)) => *members += 1,
             None => holders.push((shard, 1)),
         }
+        Arc::clone(kept)
     }
 
     pub(super) fn remove(&self, name: &[u8], shard: u16) {

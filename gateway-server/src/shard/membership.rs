@@ -47,7 +47,7 @@ impl NameTable {
 
     /// Counts one more member of a name in the index, before a connection gets it.
     pub(super) fn claim(&self, name: &[u8]) -> NameClaim {
-        NameClaim::new(&self.index, name.into(), self.shard.into())
+        NameClaim::new(&self.index, name, self.shard.into())
     }
 
     pub(super) fn holders(&self, name: &[u8]) -> impl Iterator<Item = usize> {
@@ -74,13 +74,13 @@ impl NameTable {
     /// Adds a connection to a name. Gives the name as the table stores it, or `None` if the connection held it already.
     fn add(&mut self, claim: NameClaim, key: usize) -> Option<Arc<[u8]>> {
         let name = claim.name();
-        let kept = match self.holders.get_key_value_mut(name) {
+        let kept = match self.holders.get_key_value_mut(&**name) {
             Some((kept, keys)) => keys.insert(key).then(|| Arc::clone(kept))?,
             None => {
-                let (kept, mut keys) = (self.index.keep(name), Keys::default());
+                let mut keys = Keys::default();
                 keys.insert(key);
-                self.holders.insert(Arc::clone(&kept), keys);
-                kept
+                self.holders.insert(Arc::clone(name), keys);
+                Arc::clone(name)
             }
         };
         claim.keep();
@@ -165,7 +165,7 @@ impl NameTable {
 impl Memberships {
     /// Binds the connection to a uid. A connection has one uid at most, so an earlier one is given up.
     pub(super) fn bind(&mut self, uids: &mut NameTable, uid: NameClaim, key: usize) {
-        if self.uid.as_deref().is_some_and(|bound| bound != uid.name()) {
+        if self.uid.as_deref().is_some_and(|bound| *bound != **uid.name()) {
             self.unbind(uids, key);
         }
         if let Some(kept) = uids.add(uid, key) {
@@ -187,7 +187,7 @@ impl Memberships {
         key: usize,
         limit: usize,
     ) -> Result<(), TooManyGroups> {
-        if self.groups.len() >= limit && !self.groups.iter().any(|joined| **joined == *group.name()) {
+        if self.groups.len() >= limit && !self.groups.iter().any(|joined| *joined == *group.name()) {
             return Err(TooManyGroups(limit));
         }
         if let Some(kept) = groups.add(group, key) {
@@ -300,7 +300,7 @@ mod tests {
     }
 
     fn claim(index: &Arc<Index>, name: &str) -> NameClaim {
-        NameClaim::new(index, name.as_bytes().into(), 0)
+        NameClaim::new(index, name.as_bytes(), 0)
     }
 
     fn held(names: &NameTable, name: &[u8]) -> Vec<usize> {
