@@ -374,11 +374,7 @@ impl Channel {
     }
 
     /// Writes as many bytes as fit, at least one, with the descriptors at the first of them. Gives their number.
-    fn begin(
-        &self,
-        slices: &[IoSlice<'_>],
-        descriptors: &[BorrowedFd<'_>],
-    ) -> Result<usize, ChannelError> {
+    fn begin(&self, slices: &[IoSlice<'_>], descriptors: &[BorrowedFd<'_>]) -> Result<usize, ChannelError> {
         use rustix::io::Errno;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -438,6 +434,9 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
     use std::thread;
+
+    use rustix::process::Uid;
+    use rustix::thread::set_thread_res_uid;
 
     use super::*;
 
@@ -561,6 +560,41 @@ mod tests {
         // One more than is owed.
         liar.write_all(&[3, 0, 0, 0, 0, 0].repeat(MAX_UNDER_WAY + 1)).unwrap();
         assert_eq!(error(&mut old), "the other server has acknowledged what was not sent");
+    }
+
+    #[test]
+    fn fewer_are_under_way_where_the_kernel_permits_no_more() {
+        let of_another_user = thread::spawn(|| {
+            // The kernel counts what is under way by user, and root's without a bound. This thread alone becomes another user.
+            let other = Uid::from_raw(54_321);
+            if set_thread_res_uid(other, other, other).is_err() {
+                println!("SKIPPED: only root may become another user");
+                return;
+            }
+            let (_readers, writers) = pipes(1);
+            let many = vec![writers[0].as_fd(); MAX_DESCRIPTORS];
+            let send = |channel: &mut Channel| channel.send(&[b"clients"], &many);
+            let mut elsewhere = Vec::new();
+            let refused = loop {
+                let (mut own, other) = ends();
+                match (0..MAX_UNDER_WAY / 2).try_for_each(|_| send(&mut own)) {
+                    Ok(()) => elsewhere.push((own, other)),
+                    Err(refused) => break refused,
+                }
+            };
+            assert!(matches!(refused, ChannelError::TooManyUnderWay), "{refused}");
+            let (mut old, mut new) = ends();
+            assert!(matches!(send(&mut old).unwrap_err(), ChannelError::TooManyUnderWay));
+            // Now there is room for fewer than may be under way in one channel.
+            elsewhere.pop();
+            let receiver = thread::spawn(move || {
+                let received = (0..3 * MAX_UNDER_WAY).map(|_| parcel(new.receive().unwrap()));
+                received.map(|parcel| parcel.descriptors.len()).sum::<usize>()
+            });
+            (0..3 * MAX_UNDER_WAY).for_each(|_| send(&mut old).unwrap());
+            assert_eq!(receiver.join().unwrap(), 3 * MAX_UNDER_WAY * MAX_DESCRIPTORS);
+        });
+        of_another_user.join().unwrap();
     }
 
     #[test]

@@ -275,3 +275,38 @@ fn partial_message(
 fn number(number: u64) -> Result<usize, MalformedBatch> {
     usize::try_from(number).map_err(|_| contradiction("a number is too large"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_frames_take_all_of_their_buffer_and_no_more() {
+        let restored = |chunks: &[(u32, bool)], joined: &[u8]| {
+            let mut buffers = ReadBuffers::default();
+            buffers.piece(b"frame".to_vec(), true).unwrap();
+            buffers.piece(joined.to_vec(), true).unwrap();
+            let outbox = CarriedOutbox {
+                chunks: chunks.to_vec(),
+                joined: Some(1),
+                taken: 0,
+                pong: None,
+                pace: (0, 0, 0.0),
+                is_given_up: false,
+            };
+            let parts = outbox_parts(outbox, Clock::new(), &mut buffers)?;
+            let text = |chunk: &Chunk| match chunk {
+                Chunk::Frame(frame) => format!("{}.", String::from_utf8_lossy(frame)),
+                Chunk::Joined(frames) => String::from_utf8_lossy(frames).into_owned(),
+            };
+            Ok::<_, MalformedBatch>(parts.chunks.iter().map(text).collect::<Vec<_>>())
+        };
+        let sound = [(2, true), (0, false), (1, true), (0, true)];
+        assert_eq!(restored(&sound, b"abc").unwrap(), ["ab", "frame.", "c", ""]);
+        for joined in ["ab", "abcd", ""] {
+            let error = restored(&sound, joined.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("the small frames of a client"), "{error}");
+        }
+        assert!(restored(&[(u32::MAX, true)], b"abc").is_err() && restored(&[(7, false)], b"").is_err());
+    }
+}

@@ -11,7 +11,7 @@ use crate::system::memory_reserve;
 const ID: usize = 32;
 const NAME: usize = 256;
 /// The memory in bytes that a client takes besides its entries, about.
-const CLIENT: usize = 512;
+const CLIENT: usize = 1 << 10;
 /// The most entries of a table, and the most bytes of a heap, for which room is made, whatever the other process says of its clients. Where
 /// there are more, the rest comes step by step.
 const MOST: usize = 1 << 20;

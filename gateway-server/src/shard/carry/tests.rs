@@ -565,18 +565,19 @@ fn a_thousand_clients_move_in_moments() {
     let start = Instant::now();
     let (batches, _) = shard.written();
     let written = start.elapsed();
-    assert!(batches.iter().all(|(bytes, sockets)| bytes.len() <= 2 << 20 && sockets.len() <= 250));
+    assert!(batches.iter().all(|(bytes, sockets)| bytes.len() <= 256 << 10 && sockets.len() <= 250));
     let (count, bytes) = (batches.len(), batches.iter().map(|(bytes, _)| bytes.len()).sum::<usize>());
     let mut new = TestShard::new(settings());
     let start = Instant::now();
     new.restore(batches).unwrap();
     let restored = start.elapsed();
     println!(
-        "10000 clients: {count} batches, {bytes} bytes, written in {written:?}, restored in {restored:?}"
+        "1000 clients: {count} batches, {bytes} bytes, written in {written:?}, restored in {restored:?}"
     );
     shard.shard.let_go();
     assert_eq!((new.shard.clients.online().len(), new.shard.clients.groups.count(b"odd")), (1_000, 500));
     assert_eq!(new.shard.clients.resume.parked.len(), PARKED as usize);
+    assert_eq!(new.shard.clients.connections.capacity(), 1_000, "the tables have their size at once");
     let start = Instant::now();
     while new.is_busy() {
         new.turn();
