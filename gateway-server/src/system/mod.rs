@@ -11,8 +11,10 @@ pub mod injected_faults;
 pub mod listeners;
 pub mod machine;
 pub mod memory_reserve;
+pub mod priority;
 pub mod processor_waits;
 mod secret;
 pub mod sweep;
+pub mod unacknowledged;
 
 pub use secret::Secret;

@@ -91,6 +91,7 @@ async fn comes_serves_and_goes(machine: &Machine) -> anyhow::Result<()> {
     serves(machine).await?;
     assert_eq!(property(machine, SERVER, "UnitFileState").await?, "enabled");
     may_do_little(machine).await?;
+    may_hurry(machine).await?;
     reloads(machine).await?;
     comes_back(machine).await?;
     workers_serve_it(machine).await?;
@@ -123,6 +124,20 @@ async fn may_do_little(machine: &Machine) -> anyhow::Result<()> {
         .collect();
     assert_eq!(complaints, Vec::<&str>::new(), "{log}");
     Ok(())
+}
+
+/// What the server asks for in an upgrade is permitted to whoever runs in its place.
+async fn may_hurry(machine: &Machine) -> anyhow::Result<()> {
+    const DROP_IN: &str = "/etc/systemd/system/gateway-server.service.d/hurry.conf";
+    let set = async |text: &str| {
+        machine.write(DROP_IN, text).await?;
+        machine.done("systemctl", &["daemon-reload"]).await?;
+        machine.done("systemctl", &["restart", SERVER]).await?;
+        serves(machine).await
+    };
+    // A service whose ExecStartPost fails is stopped again.
+    set("[Service]\nExecStartPost=/bin/sh -euc 'renice -n -15 -p $$$$'\n").await?;
+    set("").await
 }
 
 async fn reloads(machine: &Machine) -> anyhow::Result<()> {

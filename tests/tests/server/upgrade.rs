@@ -1,5 +1,6 @@
 //! Upgrades: a new process of the binary takes over from a running one, and nobody is disconnected, loses a message or gets one twice.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,6 +11,7 @@ use gateway_tests::{
     Client, Operator, PlainClient, ResendingPhp, ResumingPage, Server, TestCertificate, eventually,
 };
 use gateway_wire::bridge::{AnswerValue, Query};
+use nix::unistd::Pid;
 use tokio_tungstenite::tungstenite::Message;
 
 const CLIENTS: usize = 60;
@@ -59,6 +61,19 @@ async fn take_all_lines(name: String, mut line: PlainClient) -> anyhow::Result<u
     let mut sequence = Sequence::of(name);
     while !sequence.take(&line.line().await?)? {}
     Ok(sequence.taken)
+}
+
+/// The priorities that the threads of a process have, each once.
+fn priorities(process: Pid) -> anyhow::Result<BTreeSet<i32>> {
+    let mut found = BTreeSet::new();
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        // A thread may end meanwhile.
+        let Ok(stat) = std::fs::read_to_string(thread?.path().join("stat")) else { continue };
+        // Behind the name, which stands in brackets and may hold any character.
+        let fields = stat.rsplit(") ").next().unwrap_or_default();
+        found.insert(fields.split(' ').nth(16).context("a priority")?.parse()?);
+    }
+    Ok(found)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,6 +136,7 @@ async fn nobody_notices_twenty_upgrades() -> anyhow::Result<()> {
     }
 
     let mut pids = vec![server.pid()?];
+    let usual = priorities(server.pid()?)?;
     for _ in 0..UPGRADES {
         let upgraded = server.upgrade().await?;
         ensure!(upgraded["clients"] == CLIENTS + PAGES + LINES, "{upgraded}");
@@ -129,6 +145,11 @@ async fn nobody_notices_twenty_upgrades() -> anyhow::Result<()> {
     }
     pids.dedup();
     ensure!(pids.len() == UPGRADES + 1, "{pids:?}");
+    let now = priorities(server.pid()?)?;
+    ensure!(
+        now == usual,
+        "after the hurry of the upgrades threads have the priorities {now:?} instead of {usual:?}"
+    );
     done.store(true, Ordering::Relaxed);
     let (rounds, reconnects) = pushing.await??;
     for taken in try_join_all(taking).await? {

@@ -20,7 +20,10 @@ pub(super) async fn hang_up(mut connection: Connection, peer: Option<SocketAddr>
         Ended::Stopped(_) => {}
         Ended::AtRest => {
             // Everything was answered. The peer's side is waited for elsewhere, as nobody waits for that.
-            tokio::spawn(async move { tokio::time::timeout(LAST_WORD, connection.say_goodbye()).await });
+            tokio::spawn(async move {
+                connection.acknowledged().await;
+                tokio::time::timeout(LAST_WORD, connection.say_goodbye()).await
+            });
             return;
         }
         Ended::Login(_) => abuse_log::report(Offence::Login, peer, &ended),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use gateway_wire::bridge::frame::{self, FrameTooLarge};
 use gateway_wire::bridge::{Reply, ServerToWorker};
+use socket2::Domain;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::php::fair_share::Share;
@@ -15,6 +16,7 @@ use crate::php::stream::Stream;
 use crate::service::Answers;
 use crate::shard::Stopped;
 use crate::system::memory_reserve::NoMemory;
+use crate::system::unacknowledged::unacknowledged;
 
 /// Why a bridge connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,9 @@ const UNTAKEN: Duration = Duration::from_secs(60);
 /// Time for which a task polls the socket before it sleeps, when the peer's last question came within this time after an answer.
 /// Such a peer will probably ask again at once, and waking a task up takes longer than polling.
 const QUICK: Duration = Duration::from_micros(50);
+/// Time for the peer's system to acknowledge what was sent before the end: Linux may wait 40 ms with that. And how often it is looked.
+const ACKNOWLEDGED: Duration = Duration::from_millis(45);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// The buffers of a bridge connection, which reads and writes whole frames.
 pub(super) struct Connection {
@@ -311,6 +316,18 @@ impl Connection {
         self.written = 0;
         self.output.clear();
         self.output.shrink_to(KEPT);
+    }
+
+    /// Waits for a moment until the peer's system has acknowledged what was sent. Where Linux is short of memory for TCP it sends no end of
+    /// a connection behind bytes that are not acknowledged, but puts it into their segment as if it had gone with that. Then the peer hears
+    /// of it when the segment is sent again, after 200 ms.
+    pub(super) async fn acknowledged(&mut self) {
+        let Ok(socket) = self.socket.duplicate() else { return };
+        let is_tcp = !matches!(socket.domain(), Ok(Domain::UNIX));
+        let until = Instant::now() + ACKNOWLEDGED;
+        while is_tcp && unacknowledged(&socket) > 0 && Instant::now() < until {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Writes the remaining answers and waits until the peer has closed its side. Closing a socket that has unread input resets

@@ -29,6 +29,7 @@ use crate::php::{self, PhpAtRest};
 use crate::server::Server;
 use crate::service::{MovesAtRest, TurnedAway};
 use crate::system::machine;
+use crate::system::priority::Hurry;
 
 /// Time for what is under way when an upgrade begins: requests of the operations port, calls of PHP.
 const REST: Duration = Duration::from_secs(2);
@@ -71,6 +72,7 @@ impl Server {
             predecessors: Vec::new(),
             frozen: None,
             since: None,
+            hurry: None,
         };
         let given = block_in_place(|| give(new, offer, &decision, &mut giving));
         stop_watch.abort();
@@ -130,6 +132,8 @@ struct Giving<'a> {
     frozen: Option<FrozenHub>,
     /// Since when clients are not served.
     since: Option<Instant>,
+    /// Has this thread, and those that it starts to write the clients, hurry since then.
+    hurry: Option<Hurry>,
 }
 
 impl Giver for Giving<'_> {
@@ -146,6 +150,7 @@ impl Giver for Giving<'_> {
             Handle::current().block_on(self.close_gate())?;
         }
         self.since = Some(Instant::now());
+        self.hurry = Hurry::begin();
         let frozen = Handle::current().block_on(self.server.live.hub.freeze());
         self.frozen = Some(frozen.map_err(|_| "a shard has ended")?);
         Ok(())
@@ -225,6 +230,8 @@ impl Giving<'_> {
 
     /// The clients belong to the new process. Gives that, and for how long nobody was served.
     fn given(self, new: NewProcess) -> (u32, Duration) {
+        // What is left to do is in nobody's way, and threads that are started now stay.
+        drop(self.hurry);
         let pause = self.since.map_or(Duration::ZERO, |since| since.elapsed());
         let pid = new.pid();
         let mut relayed = Vec::new();
@@ -249,9 +256,20 @@ impl Giving<'_> {
 
     /// The clients stay. Serves on, and accepts again if that has ceased.
     async fn go_on(self, accepts: bool) {
-        let Self { server, php, predecessors, frozen, closed, requests, turned_away, moves, inbox, .. } =
-            self;
-        drop((frozen, closed, requests, turned_away, moves, inbox));
+        let Self {
+            server,
+            php,
+            predecessors,
+            frozen,
+            closed,
+            requests,
+            turned_away,
+            moves,
+            inbox,
+            hurry,
+            ..
+        } = self;
+        drop((hurry, frozen, closed, requests, turned_away, moves, inbox));
         if let Some(cluster) = &server.cluster {
             cluster.go_on();
         }

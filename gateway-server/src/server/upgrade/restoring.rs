@@ -6,13 +6,18 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use crate::hub::{FrozenHub, ShardRestorer};
+use crate::system::priority::Hurry;
 
 /// The number of batches that may wait for the thread of a shard, so that whoever receives them seldom waits for it. Each has about 256 KiB
 /// at most, and some 25 KiB of clients for whom little waits.
 const WAITING: usize = 16;
 
 /// The threads that restore clients. Dropping this waits for them.
-pub(super) struct Restoring(Vec<ShardThread>);
+pub(super) struct Restoring {
+    shards: Vec<ShardThread>,
+    /// Has the thread that receives the batches hurry until all are restored, as those do that it has started.
+    hurry: Option<Hurry>,
+}
 
 /// A batch: its bytes and the sockets of its clients.
 type Batch = (Vec<u8>, Vec<OwnedFd>);
@@ -31,8 +36,9 @@ enum ShardThread {
 impl Restoring {
     /// Begins to restore the clients of these shards.
     pub(super) fn begin(frozen: &FrozenHub) -> Self {
+        let hurry = Hurry::begin();
         let restorers = (0..frozen.shards()).filter_map(|shard| frozen.restorer(shard));
-        Self(restorers.map(ShardThread::begin).collect())
+        Self { shards: restorers.map(ShardThread::begin).collect(), hurry }
     }
 
     /// Has a batch of a shard restored. The error may be that of an earlier batch of the shard.
@@ -42,14 +48,16 @@ impl Restoring {
         bytes: Vec<u8>,
         sockets: Vec<OwnedFd>,
     ) -> Result<(), String> {
-        let shard = self.0.get_mut(shard as usize).ok_or("there is no such shard")?;
+        let shard = self.shards.get_mut(shard as usize).ok_or("there is no such shard")?;
         shard.restore((bytes, sockets))
     }
 
     /// Waits until everything is restored.
     pub(super) fn finish(&mut self) -> Result<(), String> {
         // Every thread is waited for, whatever the others have met.
-        self.0.iter_mut().map(ShardThread::end).fold(Ok(()), Result::and)
+        let result = self.shards.iter_mut().map(ShardThread::end).fold(Ok(()), Result::and);
+        self.hurry = None;
+        result
     }
 }
 
