@@ -70,6 +70,7 @@ async fn with_clients(
     let size = Size { clients, numbered: NUMBERED, tls: 0 };
     let mut place = Place::open(size, cores, None).await?;
     place.begin(PACE).await?;
+    place.settle().await;
     let (mut timed, mut watched) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         // Whoever looks at the memory takes time of the processes, so each is measured in an upgrade of its own.

@@ -5,6 +5,7 @@
 //! the clients and a quarter of the upgrades.
 
 mod crowd;
+mod dropped;
 mod incoming;
 mod line;
 mod member;
@@ -17,12 +18,13 @@ mod sequence;
 use std::time::Duration;
 
 use anyhow::ensure;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::task::LocalSet;
 
 use crate::cores::Cores;
 use crate::results::{median, thousands};
 use crowd::{PeriodGaps, Seen};
+use dropped::dropped_packets;
 use sequence::Faults;
 
 pub(crate) use crowd::{Period, Size};
@@ -102,7 +104,8 @@ impl Course {
         let limit = self.is_refused.then_some(limit);
         let mut places = try_join_all((0..self.servers).map(|_| Place::open(size, cores, limit))).await?;
         try_join_all(places.iter_mut().map(|place| place.begin(pace))).await?;
-        let (mut done, mut sentence) = (Vec::new(), String::new());
+        join_all(places.iter_mut().map(Place::settle)).await;
+        let (mut done, mut sentence, dropped) = (Vec::new(), String::new(), dropped_packets());
         if self.is_refused {
             for _ in 0..REFUSALS {
                 sentence = places[0].refused().await?;
@@ -118,6 +121,10 @@ impl Course {
                 }
             }
         }
+        println!(
+            "{} packets were dropped by the kernel",
+            thousands(dropped_packets().saturating_sub(dropped) as f64)
+        );
         let (mut seen, mut asked) = (Seen::default(), Asked::default());
         for (of_one, asked_one) in try_join_all(places.into_iter().map(Place::close)).await? {
             seen.add(of_one);

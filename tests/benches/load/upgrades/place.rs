@@ -20,6 +20,9 @@ use crate::cores::Cores;
 
 /// The time that passes before and behind each upgrade.
 const BETWEEN: Duration = Duration::from_millis(500);
+/// The time after which what has begun goes its way. At first the kernel asks each slow client several times a second whether it takes more,
+/// which for ten thousands of them is much; it asks more and more seldom.
+const SETTLING: Duration = Duration::from_secs(10);
 /// The time for which it is looked what gaps there are without an upgrade.
 const QUIET: Duration = Duration::from_secs(2);
 /// Nothing but what is looked for happens on the connections: a client that reads nothing answers no ping, and is not given up.
@@ -114,14 +117,18 @@ impl Place {
         })
     }
 
-    /// Has PHP begin to push and ask, and looks for a while what gaps there are without an upgrade.
+    /// Has PHP begin to push and ask.
     pub(crate) async fn begin(&mut self, pace: Pace) -> anyhow::Result<()> {
         self.php = Some(Php::start(self.server.register[0], self.size, &self.ids, pace).await?);
         let slow = self.size.of(|role| role == Role::Slow).count() as u64;
         eventually("clients that something waits for", Some(slow), async || self.slow().await).await?;
-        tokio::time::sleep(BETWEEN).await;
-        self.rest(Period::Quiet).await;
         Ok(())
+    }
+
+    /// Looks for a while what gaps there are without an upgrade, once what has begun goes its way.
+    pub(crate) async fn settle(&mut self) {
+        tokio::time::sleep(SETTLING).await;
+        self.rest(Period::Quiet).await;
     }
 
     /// Looks for a while what gaps there are without an upgrade, if there are relays now.
