@@ -10,11 +10,11 @@ use gateway_tests::{Client, PhpPeer, Server, done};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// The threads that want the shard's processor. With each more, a thread of the class SCHED_IDLE waits some tenths of a second longer for
-/// it.
-const RIVALS: usize = 128;
+/// The threads that want the shard's processor. With each more, a thread of the class SCHED_IDLE waits some hundredths of a second longer for
+/// it, and it is to wait for much more than five seconds.
+const RIVALS: usize = 384;
 /// Their priority, lower than that of all other threads, as other tests run on that processor too.
-const PRIORITY: i32 = 5;
+const PRIORITY: i32 = 10;
 /// How many rounds without an answer the shard gets through here, where five with a processor end the process.
 const ROUNDS: usize = 5;
 /// The longest until it is without a processor for that long.
