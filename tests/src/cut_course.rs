@@ -115,6 +115,7 @@ impl CutCourse<'_> {
         // The cuts of a run are those of its seed, but where they hit is a matter of time.
         let seed = variable("RESUME_SEED").unwrap_or(0);
         let (road, cuts) = (Arc::new(self.road), Arc::new(AtomicUsize::new(0)));
+        // The channel needs no bound: a page is born anew by a handshake alone, and all births are taken before each number.
         let (born, mut births) = mpsc::unbounded_channel();
         let (mut tasks, mut progress) = (JoinSet::new(), Vec::new());
         for number in 0..self.pages {

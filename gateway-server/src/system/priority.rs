@@ -1,10 +1,12 @@
-//! Threads that get more of the processors than others.
+//! Threads that get more of the processors than others, or less. The system keeps a priority for each thread.
 
 use rustix::process::{Pid, getpriority_process, setpriority_process};
 use rustix::thread::gettid;
 
 /// The priorities that are asked for, the best first: a user's limit (`RLIMIT_NICE`) may permit less than another's, or none of them.
 const HIGH: [i32; 3] = [-15, -10, -5];
+/// The lowest priority, which gets little while others work.
+const LOWEST: i32 = 19;
 
 /// A thread for which everybody waits, and which therefore gets more of busy processors. Dropping this gives it what it had before.
 ///
@@ -33,6 +35,11 @@ impl Drop for Hurry {
     }
 }
 
+/// Lets the calling thread give way to all others from now on. Where the system does not permit that, the thread goes on as before.
+pub fn give_way() {
+    let _ = setpriority_process(Some(gettid()), LOWEST);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +59,15 @@ mod tests {
         assert!(hurry.is_none() || Hurry::begin().is_none_or(|more| more.before == of_this_thread()));
         drop(hurry);
         assert_eq!(of_this_thread(), before);
+    }
+
+    #[test]
+    fn a_thread_gives_way_alone() {
+        let before = of_this_thread();
+        let other = std::thread::spawn(|| {
+            give_way();
+            of_this_thread()
+        });
+        assert_eq!((other.join().unwrap(), of_this_thread()), (LOWEST, before));
     }
 }

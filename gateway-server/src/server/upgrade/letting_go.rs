@@ -4,14 +4,9 @@
 use std::sync::mpsc::{self, SendError};
 use std::thread::{self, JoinHandle};
 
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
-
 use crate::hub::FrozenHub;
 use crate::system::allocator::trim_heap;
-
-/// The lowest priority, which gets little while others work.
-const LOWEST: i32 = 19;
+use crate::system::priority::give_way;
 
 /// Shards that are let go in a thread of their own.
 pub(crate) struct LettingGo(Option<JoinHandle<()>>);
@@ -24,8 +19,7 @@ impl LettingGo {
         trim_heap();
         let (give, taken) = mpsc::channel::<FrozenHub>();
         let let_go = move || {
-            // The system keeps a priority for each thread. Without a lower one this takes the same time from others as before.
-            let _ = setpriority_process(Some(gettid()), LOWEST);
+            give_way();
             if let Ok(frozen) = taken.recv() {
                 frozen.stay_frozen();
             }

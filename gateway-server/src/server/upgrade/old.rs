@@ -230,7 +230,7 @@ impl Giving<'_> {
 
     /// The clients belong to the new process. Gives that, and for how long nobody was served.
     fn given(self, new: NewProcess) -> (u32, Duration) {
-        // What is left to do is in nobody's way, and threads that are started now stay.
+        // Nobody waits for what is left to do, and the threads that are started now live for long.
         drop(self.hurry);
         let pause = self.since.map_or(Duration::ZERO, |since| since.elapsed());
         let pid = new.pid();

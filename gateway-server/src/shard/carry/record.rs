@@ -101,7 +101,8 @@ pub(super) struct CarriedClient {
 /// What waits for a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct CarriedOutbox {
-    /// Of each chunk the buffer, and false; or the number of bytes of small frames that are joined, and true.
+    /// The chunks in their order. A chunk that is one frame is written as the buffer of that and false, and one of small frames that are joined
+    /// as the number of their bytes and true.
     pub(super) chunks: Vec<(u32, bool)>,
     /// The buffer of all that is joined, one chunk behind the other, if there is any.
     pub(super) joined: Option<u32>,

@@ -24,10 +24,11 @@ pub(super) enum Role {
 /// What a read has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Came {
+    /// Nothing was there, or the connection has ended.
     Nothing,
-    /// All that was there at that moment.
+    /// The read has brought all that was there at that moment.
     All,
-    /// As much as fitted, or nobody knows.
+    /// The read has filled the buffer, or TLS does not tell, so more may be there.
     Some,
 }
 
